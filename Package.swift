@@ -1,0 +1,31 @@
+// swift-tools-version:6.0
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+  name: "tta",
+  products: [
+    .library(name: "Engine", targets: ["Engine"]),
+    .library(name: "Vision", targets: ["Vision"]),
+    .library(name: "Streams", targets: ["Streams"]),
+  ],
+  dependencies: [],
+  targets: [
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "pkg-config"])]),
+    .target(name: "CKernels", dependencies: ["COpenBLAS"], linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Engine", dependencies: ["CKernels"], swiftSettings: strict),
+    .target(
+      name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
+    .target(name: "Streams", dependencies: ["Vision", "Engine"], swiftSettings: strict),
+    .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: strict),
+    .testTarget(name: "VisionTests", dependencies: ["Vision", "Engine"], swiftSettings: strict),
+    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Vision", "Engine"], swiftSettings: strict),
+  ]
+)

@@ -1,0 +1,2 @@
+// The C interface of OpenBLAS, found through pkg-config.
+#include <cblas.h>

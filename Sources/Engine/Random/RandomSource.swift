@@ -1,0 +1,34 @@
+// A stream of random numbers whose position is a number.
+
+/// Counter-based random numbers: the same seed and position give the same draw on any machine and any thread count.
+///
+/// A value: a copy continues on its own, a stored one continues where it was.
+public struct RandomSource: RandomNumberGenerator, Hashable, Codable, Sendable {
+  /// Names the sequence.
+  public let seed: UInt64
+  /// How many 64-bit draws were taken.
+  public private(set) var position: UInt64
+
+  /// The sequence `seed` from `position` on.
+  public init(seed: UInt64, position: UInt64 = 0) {
+    self.seed = seed
+    self.position = position
+  }
+
+  /// The next 64 random bits.
+  public mutating func next() -> UInt64 {
+    let words = Philox(seed: seed).block(position >> 1, 0x7474_6152)
+    let odd = position & 1 == 1
+    position &+= 1
+    return odd ? UInt64(words.w) << 32 | UInt64(words.z) : UInt64(words.y) << 32 | UInt64(words.x)
+  }
+  /// A draw from [0, 1) with 24 random bits.
+  public mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }
+  /// A draw from [low, high).
+  public mutating func uniform(_ low: Float, _ high: Float) -> Float { low + (high - low) * uniform() }
+  /// An independent sequence that depends on this one's seed and on the label only, not on the position.
+  public func stream(_ label: UInt64) -> RandomSource {
+    let words = Philox(seed: seed).block(label, 0x7374_7265_616D)
+    return RandomSource(seed: UInt64(words.y) << 32 | UInt64(words.x))
+  }
+}
