@@ -11,6 +11,9 @@ let package = Package(
   name: "tta",
   products: [
     .library(name: "Engine", targets: ["Engine"]),
+    .library(name: "ModelIO", targets: ["ModelIO"]),
+    .library(name: "TTA", targets: ["TTA"]),
+    .library(name: "TTATestKit", targets: ["TTATestKit"]),
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Streams", targets: ["Streams"]),
   ],
@@ -20,11 +23,17 @@ let package = Package(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "pkg-config"])]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"], linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Engine", dependencies: ["CKernels"], swiftSettings: strict),
+    .target(name: "Safetensors", dependencies: ["Engine"], swiftSettings: strict),
+    .target(name: "ModelIO", dependencies: ["Engine", "Safetensors"], swiftSettings: strict),
+    .target(name: "TTA", dependencies: ["Engine", "Safetensors"], swiftSettings: strict),
+    .target(name: "TTATestKit", dependencies: ["Engine", "Safetensors", "ModelIO", "TTA"], swiftSettings: strict),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
     .target(name: "Streams", dependencies: ["Vision", "Engine"], swiftSettings: strict),
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: strict),
+    .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
+    .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
+    .testTarget(name: "TTATests", dependencies: ["TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Engine"], swiftSettings: strict),
     .testTarget(name: "StreamsTests", dependencies: ["Streams", "Vision", "Engine"], swiftSettings: strict),
   ]

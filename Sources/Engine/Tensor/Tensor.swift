@@ -117,13 +117,15 @@ public struct Tensor: Sendable {
   /// Read access to all values, rows first.
   public func withSpan<R, E: Error>(_ body: (Span<Float>) throws(E) -> R) throws(E) -> R {
     defer { withExtendedLifetime(storage) {} }
-    return try body(Span(_unsafeStart: storage.pointer, count: storage.count))
+    let buffer = UnsafeBufferPointer(start: storage.pointer, count: storage.count)
+    return try body(buffer.span)
   }
   /// In-place write access; copies first only where somebody else holds the storage.
   public mutating func update<E: Error>(_ body: (inout MutableSpan<Float>) throws(E) -> Void) throws(E) {
     makeUnique()
     stamp = Self.nextStamp()
-    var span = MutableSpan(_unsafeStart: storage.pointer, count: storage.count)
+    let buffer = UnsafeMutableBufferPointer(start: storage.pointer, count: storage.count)
+    var span = buffer.mutableSpan
     try body(&span)
   }
   /// Read access for kernels.

@@ -1,0 +1,62 @@
+// Files that are there whole or not at all.
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Writes a file beside its final place and renames it when it is complete and on the disk: readers see the old file or the new one.
+public struct AtomicFile: ~Copyable {
+  private let path: String, temporary: String
+  private var descriptor: Int32
+
+  /// Begins a file. Throws `cannotWrite` where the folder does not exist or allows nothing.
+  public init(path: String) throws(TTAError) {
+    self.path = path
+    temporary = path + ".\(getpid()).tmp"
+    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw Self.failure(path) }
+  }
+  private static func failure(_ path: String) -> TTAError {
+    TTAError(.cannotWrite, "\(path): \(String(cString: strerror(errno)))", hint: "check that the folder exists, is writable and has space")
+  }
+  /// Appends bytes.
+  public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(TTAError) {
+    var done = 0
+    while done < bytes.count {
+      let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw Self.failure(path) }
+      done += count
+    }
+  }
+  /// Appends text.
+  public mutating func write(_ text: String) throws(TTAError) {
+    let bytes = Array(text.utf8)
+    var failure: TTAError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(TTAError) { try write(buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+  /// Puts the file in its place.
+  public consuming func commit() throws(TTAError) {
+    let synced = fsync(descriptor) == 0
+    let closed = close(descriptor) == 0
+    descriptor = -1
+    guard synced, closed, rename(temporary, path) == 0 else { throw Self.failure(path) }
+  }
+  /// A file that was not committed leaves nothing behind.
+  deinit {
+    if descriptor >= 0 {
+      close(descriptor)
+      unlink(temporary)
+    }
+  }
+
+  /// Writes a whole text.
+  public static func write(_ text: String, to path: String) throws(TTAError) {
+    var file = try AtomicFile(path: path)
+    try file.write(text)
+    try file.commit()
+  }
+}

@@ -1,0 +1,30 @@
+// What an optimiser is.
+
+/// Learning-rate factors per parameter (1 unless a selection was given another): parameter groups without groups.
+public struct RateScales: Hashable, Sendable {
+  private var factors: [ParameterID: Float] = [:]
+  /// 1 everywhere.
+  public init() {}
+  /// The factor of one parameter.
+  public subscript(id: ParameterID) -> Float {
+    get { factors[id] ?? 1 }
+    set { factors[id] = newValue }
+  }
+}
+
+/// Changes parameters along gradients, in place. Moments are part of the value, so a copy or a snapshot has them.
+public protocol Optimizer: Codable, Sendable {
+  /// One update of the parameters that have a gradient.
+  mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales)
+}
+
+/// State tensors of an optimiser by parameter: made at first use, changed in place afterwards.
+struct OptimizerState: Codable, Sendable {
+  private var tensors: [ParameterID: Tensor] = [:]
+
+  func contains(_ id: ParameterID) -> Bool { tensors[id] != nil }
+  /// Changes one tensor in place, zeros at first.
+  mutating func update(_ id: ParameterID, shape: Shape, _ body: (UnsafeMutablePointer<Float>) -> Void) {
+    tensors[id, default: Tensor(zeros: shape)].withMutablePointer(body)
+  }
+}

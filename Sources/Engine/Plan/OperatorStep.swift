@@ -1,0 +1,82 @@
+// Steps of the readable path: one operator each, plain layout.
+
+internal import CKernels
+
+/// Which buffers an operator's call reads and writes.
+struct OperatorBinding: Sendable {
+  let operation: any Operator
+  let name: String
+  let inputs: [BufferID], inputShapes: [Shape], outputShape: Shape
+  let output: BufferID, keptPerImage: BufferID, keptPerBatch: BufferID, partialSums: BufferID
+  let parameters: [ParameterID]
+  let reportsMoments: Bool
+
+  func call(_ frame: borrowing Frame, _ body: (borrowing OperatorCall) -> Void) {
+    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>.self, capacity: inputs.count + parameters.count) { table in
+      for (i, input) in inputs.enumerated() { table[i] = frame.reading(input) }
+      for (i, id) in parameters.enumerated() { table[inputs.count + i] = frame.parameters.pointer(id) }
+      body(
+        OperatorCall(
+          images: frame.images, statistics: frame.statistics, reportsMoments: reportsMoments, inputShapes: inputShapes,
+          outputShape: outputShape, inputs: UnsafeBufferPointer(rebasing: table[..<inputs.count]),
+          parameters: UnsafeBufferPointer(rebasing: table[inputs.count...]), output: frame.floats(output),
+          keptPerImage: frame.floats(keptPerImage), keptPerBatch: frame.doubles(keptPerBatch), partialSums: frame.floats(partialSums),
+          pool: frame.pool))
+    }
+  }
+}
+
+final class OperatorForward: PlanStep {
+  let binding: OperatorBinding
+  init(_ binding: OperatorBinding) { self.binding = binding }
+  var label: String { "\(binding.name): \(type(of: binding.operation).name)" }
+  func run(_ frame: borrowing Frame) { binding.call(frame) { binding.operation.forward($0) } }
+}
+
+final class OperatorBackward: PlanStep {
+  let binding: OperatorBinding
+  let operation: any DifferentiableOperator
+  let outputGradient: BufferID
+  let inputGradients: [BufferID?], parameterGradients: [BufferID?]
+
+  init(
+    _ binding: OperatorBinding, _ operation: any DifferentiableOperator, outputGradient: BufferID, inputGradients: [BufferID?],
+    parameterGradients: [BufferID?]
+  ) {
+    (self.binding, self.operation, self.outputGradient) = (binding, operation, outputGradient)
+    (self.inputGradients, self.parameterGradients) = (inputGradients, parameterGradients)
+  }
+  var label: String { "\(binding.name): \(type(of: binding.operation).name) backward" }
+  func run(_ frame: borrowing Frame) {
+    let count = inputGradients.count
+    withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>?.self, capacity: count + parameterGradients.count) { table in
+      for (i, buffer) in inputGradients.enumerated() { table[i] = buffer.map { frame.floats($0) } }
+      for (i, buffer) in parameterGradients.enumerated() { table[count + i] = buffer.map { frame.floats($0) } }
+      binding.call(frame) { call in
+        operation.backward(
+          GradientCall(
+            call: OperatorCall(
+              images: call.images, statistics: call.statistics, reportsMoments: call.reportsMoments, inputShapes: call.inputShapes,
+              outputShape: call.outputShape, inputs: call.inputs, parameters: call.parameters, output: call.output,
+              keptPerImage: call.keptPerImage, keptPerBatch: call.keptPerBatch, partialSums: call.partialSums, pool: call.pool),
+            outputGradient: frame.reading(outputGradient), inputGradients: UnsafeBufferPointer(rebasing: table[..<count]),
+            parameterGradients: UnsafeBufferPointer(rebasing: table[count...])))
+      }
+    }
+  }
+}
+
+/// target ← target + other, plain rows.
+final class AddInPlace: PlanStep {
+  let target: BufferID, other: BufferID, count: Int
+  init(_ target: BufferID, _ other: BufferID, count: Int) { (self.target, self.other, self.count) = (target, other, count) }
+  var label: String { "add gradients" }
+  func run(_ frame: borrowing Frame) {
+    let (x, y, total) = (frame.floats(target), frame.floats(other), count * frame.images)
+    let chunk = 16_384
+    frame.pool.run(units: (total + chunk - 1) / chunk) { unit, _ in
+      let start = unit * chunk
+      ck_add_scaled(x + start, y + start, 1, min(chunk, total - start))
+    }
+  }
+}

@@ -1,0 +1,36 @@
+// What a plan is compiled for.
+
+/// What execution may use: operators one by one; fused direct kernels; everything, Winograd included.
+public enum Lowering: String, Codable, Sendable, CaseIterable {
+  /// One operator after the other, plain layout.
+  case reference
+  /// Fused steps with direct convolutions only.
+  case exact
+  /// Fused steps, Winograd transforms included.
+  case fast
+}
+
+/// What a plan was compiled for. The batch size is not in it: a plan has a capacity and runs any n up to it; a larger n recompiles once.
+struct PlanKey: Hashable, Sendable {
+  /// Kinds of statistics that need different steps; weights of a blend are run-time arguments.
+  enum Statistics: Hashable, Sendable { case stored, constantBatch, batch }
+  var statistics: Statistics
+  var reportsMoments: Bool
+  /// Parameters that get gradients; empty and no image gradient: nothing is kept for a backward.
+  var differentiated: ParameterSet
+  var differentiatesImages: Bool
+  var taps: [Tap]
+  var lowering: Lowering
+
+  var needsBackward: Bool { !differentiated.isEmpty || differentiatesImages }
+}
+
+extension NormStatistics {
+  var planKind: PlanKey.Statistics {
+    switch self {
+    case .stored: .stored
+    case .blended(_, _, constant: true): .constantBatch
+    case .batch, .blended, .renormalized: .batch
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// A graph with its plans and packed weights.
+
+internal import CKernels
+import Synchronization
+
+/// A graph with its plans and packed weights, shared by every stream of a model.
+public final class Program: Sendable {
+  /// The graph.
+  public let graph: Graph
+  private let plans = Mutex<[PlanKey: Plan]>([:])
+  private let packed = Mutex<[PackedKey: PackedWeights]>([:])
+
+  /// Compiles nothing yet: plans are made when first needed and kept.
+  public init(_ graph: Graph) { self.graph = graph }
+
+  /// The plan for a key with room for `images`; compiled at the first call and when a larger batch comes.
+  func plan(for key: PlanKey, images: Int) throws(TTAError) -> Plan {
+    if let plan = plans.withLock({ $0[key] }), plan.capacity >= images { return plan }
+    let plan = try Compiler.compile(graph, key, capacity: images)
+    plans.withLock { $0[key] = plan }
+    return plan
+  }
+
+  /// Which convolution in which direction.
+  struct PackedKey: Hashable, Sendable { var node: Int, backward: Bool, algorithm: UInt32 }
+
+  /// Packed weights of the values with the given stamp; `pack` fills them at a miss. The latest few stamps of each convolution are kept.
+  func packedWeights(
+    _ key: PackedKey, stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void
+  ) -> UnsafePointer<Float> {
+    let address = packed.withLock { table in
+      let entry = table[key] ?? PackedWeights()
+      table[key] = entry
+      return UInt(bitPattern: entry.find(stamp, count: count, pack))
+    }
+    guard let pointer = UnsafePointer<Float>(bitPattern: address) else { fatalError("packed weights without memory") }
+    return pointer
+  }
+}
+
+/// The packed weights of one convolution for the latest parameter values: source, student and teacher have three.
+final class PackedWeights: @unchecked Sendable {
+  private static let capacity = 4
+  private var slots: [(stamp: UInt64, used: UInt64, values: Tensor)] = []
+  private var clock: UInt64 = 0
+
+  /// Called with the program's lock held.
+  func find(_ stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> UnsafePointer<Float> {
+    clock += 1
+    if let hit = slots.firstIndex(where: { $0.stamp == stamp }) {
+      slots[hit].used = clock
+      return UnsafePointer(slots[hit].values.storage.pointer)
+    }
+    if slots.count < Self.capacity {
+      slots.append((stamp, clock, Tensor(uninitialized: [count])))
+    } else if let oldest = slots.indices.min(by: { slots[$0].used < slots[$1].used }) {
+      slots[oldest].stamp = stamp
+      slots[oldest].used = clock
+    }
+    guard let slot = slots.firstIndex(where: { $0.stamp == stamp }) else { fatalError("a slot for packed weights vanished") }
+    pack(slots[slot].values.storage.pointer)
+    return UnsafePointer(slots[slot].values.storage.pointer)
+  }
+}

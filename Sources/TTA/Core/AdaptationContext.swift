@@ -1,0 +1,67 @@
+// What a strategy may touch while one batch is handled.
+
+public import Engine
+
+/// Receives intermediate values for traces and logs.
+public typealias Observer = @Sendable (_ name: String, _ value: Tensor) -> Void
+
+/// While one batch is handled. Made anew for each batch from the stream's state: what must last lives in the strategy's own fields.
+/// Not copyable, so that nobody keeps it and no parameter has a hidden second owner.
+public struct AdaptationContext: ~Copyable {
+  /// The network that learns.
+  public var parameters: Parameters
+  /// The network it started from.
+  public let source: Parameters
+  /// What is learnt.
+  public let adapted: ParameterSet
+  /// Defaults of every forward of every network.
+  public var options: ForwardOptions
+  /// The only source of randomness.
+  public var random: RandomSource
+  let program: Program
+  let executor: Executor
+  let rates: RateScales
+  let observer: Observer?
+  private(set) var wantsReset = false
+
+  init(
+    parameters: Parameters, source: Parameters, adapted: ParameterSet, options: ForwardOptions, random: RandomSource, program: Program,
+    executor: Executor, rates: RateScales, observer: Observer?
+  ) {
+    (self.parameters, self.source, self.adapted, self.options, self.random) = (parameters, source, adapted, options, random)
+    (self.program, self.executor, self.rates, self.observer) = (program, executor, rates, observer)
+  }
+
+  /// A forward that keeps nothing: teacher, anchor, views. Reports what it saw and changes nothing.
+  public func forward(_ images: Tensor, with network: Parameters? = nil, _ options: ForwardOptions? = nil) throws -> Output {
+    try executor.forward(images, program, at: network ?? parameters, options ?? self.options)
+  }
+  /// A forward to learn from. Several passes may be alive and share one loss.
+  public func record(_ images: Tensor, with network: Parameters? = nil, _ options: ForwardOptions? = nil) throws -> Pass {
+    try executor.record(images, program, at: network ?? parameters, differentiating: adapted, options ?? self.options)
+  }
+  /// The gradients of one pass.
+  public func gradients(of pass: consuming Pass, from gradient: OutputGradient) throws -> Gradients {
+    var gradients = Gradients()
+    try accumulate(&gradients, of: pass, from: gradient)
+    return gradients
+  }
+  /// The same, added to others: two views of a batch, many images, one step.
+  public func accumulate(_ gradients: inout Gradients, of pass: consuming Pass, from gradient: OutputGradient) throws {
+    try executor.backpropagate(pass, from: gradient, into: &gradients)
+  }
+  /// One optimiser step of the learning network. `Learner.step` adds the rules around it. Throws before anything changes
+  /// where a gradient is not finite.
+  public mutating func update(with optimizer: inout any Optimizer, _ gradients: Gradients) throws {
+    guard gradients.isFinite else {
+      throw TTAError(.nonFinite, "a gradient is not finite", hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
+    }
+    optimizer.step(&parameters, gradients, rates: rates)
+  }
+  /// Parameters and strategy go back to their start once this batch is answered.
+  public mutating func requestReset() { wantsReset = true }
+  /// Shows an intermediate value (mask, prior, loss) to traces and logs; costs nothing when nobody listens.
+  public func observe(_ name: String, _ value: @autoclosure () -> Tensor) {
+    if let observer { observer(name, value()) }
+  }
+}

@@ -1,0 +1,101 @@
+// The parts that adaptation is composed of.
+
+public import Engine
+
+/// Anything that takes part in adaptation: a Codable struct. A checkpoint keeps all of it, a reset is an assignment, no field can be forgotten.
+public protocol Component: Codable, Sendable {
+  /// Says what it needs and resolves names, once. A component made of others configures them.
+  mutating func configure(_ setup: inout AdaptationSetup) throws
+}
+extension Component {
+  /// Needs nothing.
+  public mutating func configure(_ setup: inout AdaptationSetup) throws {}
+}
+
+/// Answers batches, and may learn from them first.
+public protocol AdaptationStrategy: Component {
+  /// Learns from a batch and answers it.
+  mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction
+  /// Answers without learning: time-constrained streams, frozen serving.
+  func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction
+}
+extension AdaptationStrategy {
+  /// The learning network answers.
+  public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
+    Prediction(try context.forward(batch.images))
+  }
+}
+
+/// What to minimise: closed-form mathematics on the logits of one pass.
+public protocol Objective: Component {
+  /// Other forwards (a teacher's target) happen here, before the pass takes its memory.
+  mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws
+  /// Pure: the test kit differentiates it numerically.
+  func losses(of output: Output) throws -> Losses
+  /// After the step: a teacher's moving average.
+  mutating func didStep(in context: inout AdaptationContext) throws
+  /// What to say: CoTTA answers with its target.
+  func answer(for output: Output) -> Prediction
+  /// The network that answers when nothing is learnt; nil is the learning one.
+  var answering: Parameters? { get }
+}
+extension Objective {
+  /// Nothing.
+  public mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws {}
+  /// Nothing.
+  public mutating func didStep(in context: inout AdaptationContext) throws {}
+  /// The pass itself.
+  public func answer(for output: Output) -> Prediction { Prediction(output) }
+  /// The learning network.
+  public var answering: Parameters? { nil }
+}
+
+/// Which images to learn from, and how much. Filters run in order; each sees what the earlier ones left.
+public protocol SampleFilter: Component {
+  /// Scales weights, or sets them to 0.
+  mutating func weigh(_ weights: inout [Float], of output: Output, for batch: Batch, in context: inout AdaptationContext) throws
+  /// A term that goes with the selection: wisdom of crowds keeps the whole batch diverse.
+  func batchTerm(of output: Output) -> BatchTerm?
+}
+extension SampleFilter {
+  /// None.
+  public func batchTerm(of output: Output) -> BatchTerm? { nil }
+}
+
+/// What happens around a step: regularisers before; restores, ensembles and reset decisions after.
+public protocol UpdateRule: Component {
+  /// May change the gradients.
+  mutating func willStep(_ gradients: inout Gradients, for loss: Loss, in context: inout AdaptationContext) throws
+  /// May change the parameters.
+  mutating func didStep(for loss: Loss, in context: inout AdaptationContext) throws
+}
+extension UpdateRule {
+  /// Nothing.
+  public mutating func willStep(_ gradients: inout Gradients, for loss: Loss, in context: inout AdaptationContext) throws {}
+  /// Nothing.
+  public mutating func didStep(for loss: Loss, in context: inout AdaptationContext) throws {}
+}
+
+/// What to say in the end.
+public protocol OutputAdjuster: Component {
+  /// Corrects the scores of a batch together.
+  mutating func adjust(_ prediction: inout Prediction) throws
+}
+
+/// Watches any strategy from outside; its own memory survives the resets it orders.
+public protocol StreamGuard: Component {
+  /// Looks at an answer and at the parameters behind it.
+  mutating func judge(_ prediction: Prediction, for batch: Batch, in context: borrowing AdaptationContext) throws -> Verdict
+}
+
+/// What a guard decides after a batch, with its evidence.
+public enum Verdict: Sendable, Equatable {
+  /// Nothing to do.
+  case fine
+  /// The state is good: keep it to come back to.
+  case remember
+  /// Back to the state last remembered.
+  case restore(reason: String)
+  /// Back to the source.
+  case reset(reason: String)
+}

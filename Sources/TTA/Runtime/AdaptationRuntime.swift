@@ -1,0 +1,133 @@
+// One stream.
+
+public import Engine
+
+/// One stream: a value that any task may own. The executor is lent for the length of a call, so a thousand streams need few executors.
+/// A copy made before the first batch is another stream that shares program, packed weights and source.
+public struct AdaptationRuntime: Sendable {
+  /// The stream so far; reading it is a snapshot.
+  public private(set) var state: AdaptationState
+  /// What happens to batches that are not finite; `throw` unless told otherwise.
+  public var nonFinite = NonFinitePolicy.throw
+  /// When the stream goes back to its start.
+  public var reset = ResetPolicy.never
+  /// Receives intermediate values of the strategy.
+  public var observer: Observer?
+  /// What learns.
+  public let adapted: ParameterSet
+  /// The model's graph.
+  public var graph: Graph { program.graph }
+  /// Why batches were not learnt from, most recent last; at most 100.
+  public private(set) var incidents: [String] = []
+
+  let origin: AdaptationState
+  private let program: Program, options: ForwardOptions, rates: RateScales
+  private let smallestBatch: Int, smallestBatchReason: String
+  private var watch: (any StreamGuard)?
+  private var good: AdaptationState
+
+  /// Configures the strategy on the model; throws what cannot work. Nothing is compiled yet: see `warmUp`.
+  public init(_ model: Model, _ strategy: any AdaptationStrategy, guard watch: (any StreamGuard)? = nil, seed: UInt64 = 1) throws {
+    try self.init(program: Program(model.graph), source: model.parameters, strategy, guard: watch, seed: seed)
+  }
+  /// The same on a program that other streams use too.
+  public init(
+    program: Program, source: Parameters, _ strategy: any AdaptationStrategy, guard watch: (any StreamGuard)? = nil, seed: UInt64 = 1
+  ) throws {
+    var strategy = strategy
+    var setup = AdaptationSetup(model: try Model(graph: program.graph, parameters: source))
+    try strategy.configure(&setup)
+    (self.program, options, adapted, rates) = (program, setup.options, setup.adapted, setup.rates)
+    (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
+    origin = AdaptationState(parameters: source, strategy: strategy, random: RandomSource(seed: seed))
+    (state, good, self.watch) = (origin, origin, watch)
+  }
+
+  /// Adapts to a batch and answers it. An error leaves the parameters of the last finished step; a caller who wants more keeps a snapshot.
+  ///
+  /// Throws for images of another shape, for a batch that is too small for the strategy's statistics, and, unless `nonFinite` says otherwise,
+  /// for pixels, losses and gradients that are not finite; these are found before anything changes.
+  public mutating func process(_ batch: Batch, on executor: Executor) throws -> Prediction {
+    guard batch.count >= smallestBatch else {
+      throw TTAError(
+        .usage, "a batch of \(batch.count): expected at least \(smallestBatch) images: \(smallestBatchReason)",
+        hint: "use larger batches, or a strategy that answers single images: source, alpha-batch-norm, ema-batch-norm")
+    }
+    if case .eachBatch = reset { resetKeepingPosition() }
+    if case .every(let period) = reset, period > 0, state.batches > 0, state.batches % period == 0 { resetKeepingPosition() }
+    guard batch.images.isFinite else {
+      return try recover(TTAError(.nonFinite, "batch \(state.batches): the images hold values that are not finite"), nil, executor)
+    }
+    do { return try learn(batch, executor) } catch let error as TTAError where error.code == .nonFinite {
+      return try recover(error, batch, executor)
+    }
+  }
+
+  private mutating func learn(_ batch: Batch, _ executor: Executor) throws -> Prediction {
+    var context = lend(executor)
+    state.parameters = Parameters()  // moved, not shared: a second owner would make every step copy
+    let prediction: Prediction
+    do { prediction = try state.strategy.adapt(to: batch, in: &context) } catch {
+      (state.parameters, state.random) = (context.parameters, context.random)
+      throw error
+    }
+    state.batches += 1
+    state.images += batch.count
+    if context.wantsReset { (context.parameters, state.strategy) = (origin.parameters, origin.strategy) }
+    switch try watch?.judge(prediction, for: batch, in: context) ?? .fine {
+    case .fine: break
+    case .remember: (good.parameters, good.strategy) = (context.parameters, state.strategy)
+    case .restore(let reason):
+      (context.parameters, state.strategy) = (good.parameters, good.strategy)
+      note("batch \(state.batches - 1): restored: \(reason)")
+    case .reset(let reason):
+      (context.parameters, state.strategy) = (origin.parameters, origin.strategy)
+      note("batch \(state.batches - 1): reset: \(reason)")
+    }
+    (state.parameters, state.random) = (context.parameters, context.random)
+    return prediction
+  }
+
+  /// Answers a batch that cannot be learnt from, as the policy says; images that are not finite have no answer.
+  private mutating func recover(_ error: TTAError, _ batch: Batch?, _ executor: Executor) throws -> Prediction {
+    guard nonFinite != .throw, let batch else { throw error }
+    note("batch \(state.batches): \(nonFinite == .skip ? "not learnt from" : "reset"): \(error.message)")
+    if nonFinite == .reset { resetKeepingPosition() }
+    let prediction = try predict(batch, on: executor)
+    guard prediction.scores.tensor.isFinite else { throw error }
+    state.batches += 1
+    state.images += batch.count
+    return prediction
+  }
+  private mutating func note(_ incident: String) {
+    incidents.append(incident)
+    if incidents.count > 100 { incidents.removeFirst() }
+  }
+
+  /// Answers without learning.
+  public func predict(_ batch: Batch, on executor: Executor) throws -> Prediction {
+    var context = lend(executor)
+    return try state.strategy.predict(batch, in: &context)
+  }
+  /// Compiles, allocates and packs by adapting a copy to a batch of noise: the first real batch finds a steady engine.
+  public func warmUp(batchSize: Int, on executor: Executor) throws {
+    var random = RandomSource(seed: 0)
+    var images = Tensor(zeros: Shape([max(batchSize, smallestBatch)] + program.graph.inputShape.dimensions))
+    images.update { span in for i in span.indices { span[i] = random.uniform() } }
+    var copy = self
+    _ = try copy.process(Batch(images), on: executor)
+  }
+  /// Continues from a snapshot of this stream or of a copy.
+  public mutating func restore(_ snapshot: AdaptationState) { state = snapshot }
+  /// Goes back to before the first batch.
+  public mutating func resetToSource() { state = origin }
+  /// Parameters and strategy go back to their start; the position in the stream and in the random numbers stays.
+  public mutating func resetKeepingPosition() { (state.parameters, state.strategy) = (origin.parameters, origin.strategy) }
+
+  private func lend(_ executor: Executor) -> AdaptationContext {
+    AdaptationContext(
+      parameters: state.parameters, source: origin.parameters, adapted: adapted, options: options, random: state.random, program: program,
+      executor: executor, rates: rates, observer: observer)
+  }
+  mutating func adopt(_ state: AdaptationState) { self.state = state }
+}

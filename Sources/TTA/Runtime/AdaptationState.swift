@@ -1,0 +1,35 @@
+// Everything a stream remembers.
+
+public import Engine
+
+/// Everything a stream remembers: a value. Its file is one safetensors file: tensors by path, the rest as JSON in the header.
+public struct AdaptationState: Sendable {
+  /// The learning network.
+  public internal(set) var parameters: Parameters
+  /// The strategy with all its memory.
+  public internal(set) var strategy: any AdaptationStrategy
+  /// The position in the random numbers.
+  public internal(set) var random: RandomSource
+  /// Batches and images answered so far.
+  public internal(set) var batches = 0, images = 0
+}
+
+/// What to do about a loss, a gradient or an input that is not finite.
+public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
+  /// An error; nothing has changed.
+  case `throw`
+  /// The batch is answered without learning.
+  case skip
+  /// The stream goes back to its start, then the batch is answered without learning.
+  case reset
+}
+
+/// When a stream goes back to its start.
+public enum ResetPolicy: Hashable, Codable, Sendable {
+  /// Never.
+  case never
+  /// Before each batch: episodic adaptation.
+  case eachBatch
+  /// After every so many batches.
+  case every(Int)
+}

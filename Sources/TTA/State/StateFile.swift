@@ -1,0 +1,89 @@
+// A stream's state as one file.
+
+import Engine
+import Foundation
+import Safetensors
+
+/// The file format of states: a safetensors file whose tensors lie under their coding paths and whose metadata holds the rest as JSON.
+enum StateFile {
+  private static let format = "1"
+  private struct Content: Codable {
+    var parameters: Parameters
+    @Slot var strategy: any AdaptationStrategy
+    var random: RandomSource
+    var batches: Int
+    var images: Int
+  }
+  /// Doubles and infinities survive JSON.
+  private static func encoder(_ table: StateTable) -> JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.userInfo[.stateTable] = table
+    encoder.outputFormatting = .sortedKeys
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    return encoder
+  }
+  private static func content(of state: AdaptationState) -> Content {
+    Content(
+      parameters: state.parameters, strategy: state.strategy, random: state.random, batches: state.batches, images: state.images)
+  }
+  private static func components(of strategy: any AdaptationStrategy, source: Parameters) throws -> (text: String, table: StateTable) {
+    let table = StateTable(source: source)
+    let data = try encoder(table).encode(Slot(wrappedValue: strategy))
+    return (String(decoding: data, as: UTF8.self), table)
+  }
+
+  static func save(_ state: AdaptationState, origin: AdaptationState, to path: String) throws {
+    let table = StateTable(source: origin.parameters)
+    let text = String(decoding: try encoder(table).encode(content(of: state)), as: UTF8.self)
+    let metadata = [
+      "tta.state": text, "tta.state_format": format, "tta.source_digest": origin.parameters.digest,
+      "tta.strategy": "\(type(of: state.strategy))", "tta.configuration": try components(of: origin.strategy, source: origin.parameters).text,
+    ]
+    let tensors = table.tensors.sorted { $0.key < $1.key }.map { (name: $0.key, tensor: $0.value) }
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
+  }
+
+  static func load(from path: String, origin: AdaptationState) throws -> AdaptationState {
+    let file = try SafetensorsFile(path: path)
+    func refuse(_ what: String, _ expected: String, _ got: String) -> TTAError {
+      TTAError(
+        .invalidData, "\(path): the state is of another \(what): expected \(expected), got \(got)",
+        hint: "load it with the model and the configuration it was saved with, or start without --state-in")
+    }
+    guard let text = file.metadata["tta.state"], let written = file.metadata["tta.state_format"] else {
+      throw TTAError(.invalidData, "\(path): not a saved state", hint: "states are written by --state-out")
+    }
+    guard written == format else { throw refuse("format", format, written) }
+    let digest = origin.parameters.digest
+    guard file.metadata["tta.source_digest"] == digest else { throw refuse("model", digest, file.metadata["tta.source_digest"] ?? "nothing") }
+    let strategy = "\(type(of: origin.strategy))"
+    guard file.metadata["tta.strategy"] == strategy else { throw refuse("strategy", strategy, file.metadata["tta.strategy"] ?? "nothing") }
+    let own = try components(of: origin.strategy, source: origin.parameters)
+    guard file.metadata["tta.configuration"] == own.text else {
+      throw refuse("configuration", own.text, file.metadata["tta.configuration"] ?? "nothing")
+    }
+    var tensors: [String: Tensor] = [:]
+    for name in file.names { tensors[name] = try file.tensor(name) }
+    let table = StateTable(tensors: tensors, source: origin.parameters)
+    let types = StateTable(source: origin.parameters)
+    _ = try encoder(types).encode(content(of: origin))
+    table.adoptTypes(of: types)
+    let decoder = JSONDecoder()
+    decoder.userInfo[.stateTable] = table
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    let content: Content
+    do { content = try decoder.decode(Content.self, from: Data(text.utf8)) } catch let error as TTAError { throw error } catch {
+      throw TTAError(.invalidData, "\(path): the state cannot be read: \(error)", hint: "the file is damaged; start from an earlier state", cause: error)
+    }
+    return AdaptationState(
+      parameters: content.parameters, strategy: content.strategy, random: content.random, batches: content.batches, images: content.images)
+  }
+}
+
+extension AdaptationRuntime {
+  /// Writes the state, atomically: what was at `path` stays until the new file is complete.
+  public func save(to path: String) throws { try StateFile.save(state, origin: origin, to: path) }
+  /// Reads a state; refuses one of another model, strategy or configuration and names the difference. The next predictions are bit-equal
+  /// to those of the stream that wrote it.
+  public mutating func load(from path: String) throws { adopt(try StateFile.load(from: path, origin: origin)) }
+}
