@@ -24,6 +24,7 @@ let package = Package(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
     .target(name: "Streams", dependencies: ["Vision", "Engine"], swiftSettings: strict),
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Engine"], swiftSettings: strict),
     .testTarget(name: "StreamsTests", dependencies: ["Streams", "Vision", "Engine"], swiftSettings: strict),
