@@ -31,6 +31,7 @@ let package = Package(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
     .target(name: "Streams", dependencies: ["Vision", "Engine"], swiftSettings: strict),
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
     .testTarget(name: "TTATests", dependencies: ["TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict),

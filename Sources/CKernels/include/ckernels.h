@@ -61,6 +61,11 @@ size_t ck_gemm_packed_count(size_t n, size_t k);
 void ck_gemm_pack_b(ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b);
 /// Scratch per worker for ck_gemm and ck_gemm_packed of these sizes, for ck_pool_reserve.
 size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k);
+/// The same as ck_gemm on the calling thread through OpenBLAS: what it does not beat, and benchmarks side by side.
+void ck_blas_gemm(ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
+                  const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate);
+/// The name of the kernels that OpenBLAS picked, e.g. "Cooperlake".
+const char *ck_blas_core_name(void);
 
 // MARK: - Operands and epilogues of fused steps (blocked layout)
 
@@ -178,6 +183,8 @@ typedef struct {
   bool maximum;             // else average
   bool count_include_pad;   // average: divide by the kernel size, else by the positions inside the picture
 } ck_pool_shape;
+/// Scratch per worker for ck_pooling and ck_pooling_backward, for ck_pool_reserve.
+size_t ck_pooling_scratch_bytes(const ck_pool_shape *shape);
 /// Pools the operand; padding counts as −∞ for maxima. epilogue as for convolutions (mask NONE).
 void ck_pooling(ck_pool *pool, int n, const ck_pool_shape *shape, const ck_operand *operand, const ck_epilogue *epilogue);
 /// Gradient with respect to the pooled operand (after its activation), then the epilogue (addend, mask, sums). `operand` is the one of the forward

@@ -1,0 +1,144 @@
+// Choice of the instruction set, and the public functions that depend on it.
+//
+// The best set of the machine is taken when the library is loaded; TTA_ISA lowers it; ck_select_isa switches while nothing runs.
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gemm_plan.h"
+#include "kernel_table.h"
+#include "pooling_plan.h"
+
+static const char *const names[] = {"portable", "avx2", "avx512"};
+static const ck_kernel_table *_Atomic table = &ck_table_portable;
+static _Atomic ck_isa current = CK_ISA_PORTABLE;
+static bool request_valid = true;
+
+static bool machine_has(ck_isa isa) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  if (isa == CK_ISA_AVX2) return avx2;
+  if (isa == CK_ISA_AVX512)
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw");
+#endif
+  return isa == CK_ISA_PORTABLE;
+}
+
+bool ck_select_isa(ck_isa isa) {
+  if (!machine_has(isa)) return false;
+  const ck_kernel_table *chosen = &ck_table_portable;
+#if defined(__x86_64__)
+  if (isa == CK_ISA_AVX2) chosen = &ck_table_avx2;
+  if (isa == CK_ISA_AVX512) chosen = &ck_table_avx512;
+#endif
+  atomic_store(&table, chosen);
+  atomic_store(&current, isa);
+  return true;
+}
+
+__attribute__((constructor)) static void select_at_load(void) {
+  ck_isa best = machine_has(CK_ISA_AVX512) ? CK_ISA_AVX512 : machine_has(CK_ISA_AVX2) ? CK_ISA_AVX2 : CK_ISA_PORTABLE;
+  const char *request = getenv("TTA_ISA");
+  if (request && request[0] != '\0') {
+    request_valid = false;
+    for (int isa = CK_ISA_PORTABLE; isa <= CK_ISA_AVX512; ++isa) {
+      if (strcmp(request, names[isa]) != 0 || !machine_has((ck_isa)isa)) continue;
+      best = (ck_isa)isa;
+      request_valid = true;
+    }
+  }
+  ck_select_isa(best);
+}
+
+ck_isa ck_current_isa(void) { return atomic_load(&current); }
+const char *ck_isa_name(ck_isa isa) { return names[isa]; }
+bool ck_isa_request_valid(void) { return request_valid; }
+
+static const ck_kernel_table *kernels(void) { return atomic_load_explicit(&table, memory_order_relaxed); }
+
+// MARK: - Dense products
+
+void ck_gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a,
+             size_t lda, const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate) {
+  kernels()->gemm(pool, a_orientation, b_orientation, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate);
+}
+
+void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
+                    const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate) {
+  kernels()->gemm_packed(pool, a_orientation, m, n, k, a, lda, packed_b, c, ldc, bias, accumulate);
+}
+
+size_t ck_gemm_packed_count(size_t n, size_t k) { return gemm_panels(n) * k * CK_LANES; }
+
+void ck_gemm_pack_b(ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
+  kernels()->gemm_pack_b(b_orientation, n, k, b, ldb, packed_b);
+}
+
+size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k) {
+  (void)m;
+  return (gemm_a_floats() + gemm_b_floats(n, k)) * sizeof(float);
+}
+
+// MARK: - Convolutions
+
+void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, float *packed) {
+  kernels()->conv_pack(conv, pool, weights, packed);
+}
+
+void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed, const ck_operand *operand, const ck_epilogue *epilogue) {
+  kernels()->conv_run(conv, pool, n, packed, operand, epilogue);
+}
+
+// MARK: - Other fused steps
+
+void ck_elementwise(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const ck_epilogue *epilogue) {
+  kernels()->elementwise(pool, n, channels, height, width, operand, epilogue);
+}
+
+void ck_to_blocked(ck_pool *pool, int n, int channels, int height, int width, const float *plain, float *blocked) {
+  kernels()->to_blocked(pool, n, channels, height, width, plain, blocked);
+}
+
+void ck_from_blocked(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, float *plain) {
+  kernels()->from_blocked(pool, n, channels, height, width, operand, plain);
+}
+
+void ck_global_average(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, float *plain) {
+  kernels()->global_average(pool, n, channels, height, width, operand, plain);
+}
+
+void ck_global_average_backward(ck_pool *pool, int n, int channels, int height, int width, const float *gradient,
+                                const ck_epilogue *epilogue) {
+  kernels()->global_average_backward(pool, n, channels, height, width, gradient, epilogue);
+}
+
+size_t ck_pooling_scratch_bytes(const ck_pool_shape *shape) {
+  size_t rows = 2 * (size_t)ck_pooling_ring(shape), positions = rows * (size_t)shape->width + (size_t)shape->out_width;
+  return positions * CK_LANES * sizeof(float);
+}
+
+void ck_pooling(ck_pool *pool, int n, const ck_pool_shape *shape, const ck_operand *operand, const ck_epilogue *epilogue) {
+  kernels()->pooling(pool, n, shape, operand, epilogue);
+}
+
+void ck_pooling_backward(ck_pool *pool, int n, const ck_pool_shape *shape, const ck_operand *operand, const float *gradient,
+                         const ck_epilogue *epilogue) {
+  kernels()->pooling_backward(pool, n, shape, operand, gradient, epilogue);
+}
+
+void ck_shortcut(ck_pool *pool, int n, int channels, int height, int width, int stride, int channels_before, int out_channels,
+                 const float *x, float *output) {
+  kernels()->shortcut(pool, n, channels, height, width, stride, channels_before, out_channels, x, output);
+}
+
+void ck_shortcut_backward(ck_pool *pool, int n, int channels, int height, int width, int stride, int channels_before, int out_channels,
+                          const float *gradient, float *output) {
+  kernels()->shortcut_backward(pool, n, channels, height, width, stride, channels_before, out_channels, gradient, output);
+}
+
+// MARK: - Measuring
+
+double ck_measure_peak_gflops(ck_pool *pool) { return kernels()->peak(pool); }
+double ck_measure_bandwidth(ck_pool *pool, size_t bytes) { return kernels()->bandwidth(pool, bytes); }

@@ -1,0 +1,22 @@
+// The kernels for AVX-512: a vector of 16 floats is one register of 32.
+//
+// 14 × 2 accumulators, 2 weights and a broadcast use 31 registers; 14 also divides the widths 14, 28, 56 of common networks.
+#if defined(__x86_64__)
+#include "template_includes.h"
+
+#define CK_FUSED 1
+#define TRANSFORM_LANES 16
+#define TILE_ROWS_TOGETHER 4
+#define PIECE_BLOCKS 2
+#define PIECE_SIZES(ITEM) ITEM(14) ITEM(8) ITEM(7) ITEM(4) ITEM(2) ITEM(1)
+#define GEMM_PANELS 2
+#define GEMM_ROWS 14
+#define GEMM_ROW_SIZES(ITEM) ITEM(14) ITEM(8) ITEM(4) ITEM(2) ITEM(1)
+#define GEMM_USES_BLAS 0
+#define PEAK_CHAINS 16
+#define KERNEL_TABLE ck_table_avx512
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2"))), apply_to = function)
+#include "templates/all_kernels.h"
+#pragma clang attribute pop
+#endif

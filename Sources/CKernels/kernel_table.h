@@ -1,0 +1,55 @@
+// The table of kernels that each instruction set exports, and the helpers that all of them share.
+//
+// Every template under templates/ is compiled once per instruction set (isa_*.c); dispatch.c picks a table and forwards the public
+// functions to it. The signatures are those of ckernels.h.
+#ifndef CK_KERNEL_TABLE_H
+#define CK_KERNEL_TABLE_H
+#include "ckernels.h"
+#include "ckernels_benchmark.h"
+
+typedef struct {
+  void (*gemm)(ck_pool *, ck_orientation, ck_orientation, size_t, size_t, size_t, const float *, size_t, const float *, size_t, float *, size_t,
+               const float *, bool);
+  void (*gemm_packed)(ck_pool *, ck_orientation, size_t, size_t, size_t, const float *, size_t, const float *, float *, size_t, const float *,
+                      bool);
+  void (*gemm_pack_b)(ck_orientation, size_t, size_t, const float *, size_t, float *);
+  void (*conv_pack)(const ck_conv *, ck_pool *, const float *, float *);
+  void (*conv_run)(const ck_conv *, ck_pool *, int, const float *, const ck_operand *, const ck_epilogue *);
+  void (*elementwise)(ck_pool *, int, int, int, int, const ck_operand *, const ck_epilogue *);
+  void (*to_blocked)(ck_pool *, int, int, int, int, const float *, float *);
+  void (*from_blocked)(ck_pool *, int, int, int, int, const ck_operand *, float *);
+  void (*global_average)(ck_pool *, int, int, int, int, const ck_operand *, float *);
+  void (*global_average_backward)(ck_pool *, int, int, int, int, const float *, const ck_epilogue *);
+  void (*pooling)(ck_pool *, int, const ck_pool_shape *, const ck_operand *, const ck_epilogue *);
+  void (*pooling_backward)(ck_pool *, int, const ck_pool_shape *, const ck_operand *, const float *, const ck_epilogue *);
+  void (*shortcut)(ck_pool *, int, int, int, int, int, int, int, const float *, float *);
+  void (*shortcut_backward)(ck_pool *, int, int, int, int, int, int, int, const float *, float *);
+  double (*peak)(ck_pool *);
+  double (*bandwidth)(ck_pool *, size_t);
+} ck_kernel_table;
+
+extern const ck_kernel_table ck_table_portable;
+#if defined(__x86_64__)
+extern const ck_kernel_table ck_table_avx2, ck_table_avx512;
+#endif
+
+/// Lanes of a channel block.
+enum { CK_LANES = 16 };
+
+static inline int ck_blocks(int channels) { return (channels + CK_LANES - 1) / CK_LANES; }
+static inline int ck_ceil_divide(int value, int divisor) { return (value + divisor - 1) / divisor; }
+static inline int ck_minimum(int a, int b) { return a < b ? a : b; }
+static inline int ck_maximum(int a, int b) { return a > b ? a : b; }
+static inline size_t ck_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// Into how many ranges of channel blocks each of `images` work units is split so that all workers are busy. The result of a channel
+/// does not depend on the split, so it may depend on the number of workers.
+static inline int ck_parts(int images, int blocks, int threads) {
+  if (images <= 0 || images >= threads * 2 || threads == 1) return 1;
+  return ck_minimum(blocks, ck_ceil_divide(threads * 2, images));
+}
+
+/// A buffer of the calling thread, for products without a pool: grows, and is freed with the thread.
+float *ck_thread_buffer(size_t bytes);
+
+#endif

@@ -1,0 +1,48 @@
+// All kernels of one instruction set: included once by each isa_*.c, inside its target attribute, after it has set
+//   CK_FUSED            1 where multiply-add is one instruction
+//   TRANSFORM_LANES     lanes of one register
+//   TILE_ROWS_TOGETHER  rows of a Winograd tile that go through the epilogue together
+//   PIECE_BLOCKS, PIECE_SIZES          output blocks and positions of a convolution's product (positions × blocks accumulators)
+//   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
+//   GEMM_USES_BLAS      1 where ck_gemm goes to OpenBLAS
+//   PEAK_CHAINS         independent sums of the peak loop
+//   KERNEL_TABLE        the table's name
+#include "vector.h"
+// Order matters from here on: each file uses the ones before it.
+#include "operand.h"
+#include "epilogue.h"
+#include "product.h"
+#include "conv_packing.h"
+#include "conv_direct.h"
+#include "conv_pointwise.h"
+#include "winograd_transforms.h"
+#include "conv_winograd.h"
+#include "conv_depthwise.h"
+#include "conv_stem.h"
+#include "conv_run.h"
+#include "conv_weights.h"
+#include "gemm.h"
+#include "elementwise.h"
+#include "reorder.h"
+#include "shortcut.h"
+#include "pooling.h"
+#include "measure.h"
+
+const ck_kernel_table KERNEL_TABLE = {
+    .gemm = gemm,
+    .gemm_packed = gemm_packed,
+    .gemm_pack_b = gemm_pack_b,
+    .conv_pack = conv_pack,
+    .conv_run = conv_run,
+    .elementwise = elementwise,
+    .to_blocked = to_blocked,
+    .from_blocked = from_blocked,
+    .global_average = global_average,
+    .global_average_backward = global_average_backward,
+    .pooling = pooling,
+    .pooling_backward = pooling_backward,
+    .shortcut = shortcut,
+    .shortcut_backward = shortcut_backward,
+    .peak = peak,
+    .bandwidth = bandwidth,
+};

@@ -1,0 +1,111 @@
+// Direct convolution of any kernel, stride and padding, in both directions: per image, per pair of output blocks, row by row.
+
+typedef struct {
+  const ck_conv *conv;
+  ck_conv_geometry geometry;
+  ck_pool *pool;
+  const float *packed;
+  const ck_operand *operand;
+  const ck_epilogue *epilogue;
+  int n, parts;         // images, and ranges of output blocks that each is split into
+  int images_per_unit;  // Winograd
+  const tap_offset *taps;     // all phases, in order
+  const int *phase_taps;      // taps of each phase
+} conv_job;
+
+/// Taps of all phases as offsets into the padded copy; weights_per_tap: floats of one tap.
+static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, size_t weights_per_tap, tap_offset *offsets, int *phase_taps) {
+  ck_tap taps[CK_MAXIMUM_TAPS];
+  for (int row = 0; row < g->phase_stride_rows; ++row) {
+    for (int column = 0; column < g->phase_stride_columns; ++column) {
+      int count = ck_phase_taps(conv, g, row, column, taps);
+      *phase_taps++ = count;
+      for (int t = 0; t < count; ++t) {
+        size_t position = ((size_t)taps[t].row * (size_t)g->column_phases + (size_t)taps[t].column_phase) * (size_t)g->packed_columns;
+        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * CK_LANES, (size_t)taps[t].weight * weights_per_tap};
+      }
+    }
+  }
+}
+
+/// All results of `blocks` output blocks of one image.
+static void direct_blocks(const conv_job *job, product_source *source, const float *packed_image, size_t image, int block, int blocks) {
+  const ck_conv_geometry *g = &job->geometry;
+  size_t row_floats = (size_t)g->column_phases * (size_t)g->packed_columns * CK_LANES;
+  size_t step = (size_t)g->phase_stride_columns * CK_LANES;
+  product_target target;
+  memset(&target.totals, 0, sizeof target.totals);
+  for (int b = 0; b < blocks; ++b) {
+    target.epilogue[b] =
+        epilogue_block(job->epilogue, image, block + b, g->out_blocks, (size_t)g->out_height * (size_t)g->out_width);
+    clear_region(&target.sums[b]);
+  }
+  const tap_offset *taps = job->taps;
+  const int *phase_taps = job->phase_taps;
+  int pending = 0;
+  for (int first_row = 0; first_row < g->phase_stride_rows; ++first_row) {
+    for (int first_column = 0; first_column < g->phase_stride_columns; ++first_column) {
+      source->taps = taps;
+      source->tap_count = *phase_taps++;
+      taps += source->tap_count;
+      int columns = ck_ceil_divide(g->out_width - first_column, g->phase_stride_columns);
+      for (int y = first_row, i = 0; y < g->out_height; y += g->phase_stride_rows, ++i) {
+        size_t offset = ((size_t)y * (size_t)g->out_width + (size_t)first_column) * CK_LANES;
+        for (int x = 0; x < columns;) {
+          int piece = choose_piece(columns - x);
+          source->input = packed_image + (size_t)(i * g->row_step) * row_floats + (size_t)x * CK_LANES;
+          product_pieces[blocks - 1][piece](source, &target, offset + (size_t)x * step, step);
+          x += piece_sizes[piece];
+        }
+        pending += columns;
+        if (pending >= REGION_POSITIONS) {
+          for (int b = 0; b < blocks; ++b) flush_region(&target.epilogue[b], &target.sums[b], &target.totals[b]);
+          pending = 0;
+        }
+      }
+    }
+  }
+  for (int b = 0; b < blocks; ++b) {
+    flush_region(&target.epilogue[b], &target.sums[b], &target.totals[b]);
+    write_totals(job->epilogue, image, block + b, g->out_blocks, &target.totals[b]);
+  }
+}
+
+/// First block of a part; parts begin at multiples of PIECE_BLOCKS.
+static int part_begin(int blocks, int parts, int part) {
+  int groups = ck_ceil_divide(blocks, PIECE_BLOCKS);
+  return ck_minimum(blocks, groups * part / parts * PIECE_BLOCKS);
+}
+
+static void direct_unit(void *context, int unit, int worker) {
+  const conv_job *job = context;
+  const ck_conv_geometry *g = &job->geometry;
+  size_t image = (size_t)(unit / job->parts);
+  int part = unit % job->parts;
+  float *buffer = ck_pool_scratch(job->pool, worker);
+  size_t plane = ck_packed_positions(g) * CK_LANES;
+  for (int block = 0; block < g->in_blocks; ++block)
+    pack_block(job->operand, image, block, g, part == 0, buffer + (size_t)block * plane, buffer + (size_t)g->in_blocks * plane);
+  product_source source = {.input_block_stride = plane,
+                           .input_channels = g->in_channels,
+                           .weights_per_input_block = (size_t)g->weights_per_block,
+                           .weights_per_output_block = (size_t)g->in_blocks * (size_t)g->weights_per_block};
+  int end = part_begin(g->out_blocks, job->parts, part + 1);
+  for (int block = part_begin(g->out_blocks, job->parts, part); block < end;) {
+    int blocks = ck_minimum(PIECE_BLOCKS, end - block);
+    source.weights = job->packed + (size_t)block * source.weights_per_output_block;
+    direct_blocks(job, &source, buffer, image, block, blocks);
+    block += blocks;
+  }
+}
+
+static void run_direct(conv_job *job) {
+  const ck_conv_geometry *g = &job->geometry;
+  tap_offset taps[CK_MAXIMUM_TAPS];
+  int phase_taps[CK_MAXIMUM_STRIDE * CK_MAXIMUM_STRIDE];
+  prepare_taps(job->conv, g, CK_LANES * CK_LANES, taps, phase_taps);
+  job->taps = taps;
+  job->phase_taps = phase_taps;
+  job->parts = ck_parts(job->n, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), ck_pool_threads(job->pool));
+  ck_pool_run(job->pool, job->n * job->parts, direct_unit, job);
+}

@@ -1,0 +1,153 @@
+// Winograd convolution F(4×4, 3×3), both directions: 36 products of tiles × channels in place of 144 multiplications per tile and channel.
+//
+// A unit is one image or, where an image has fewer tiles than a block, a few images (and, for very small batches, a range of output
+// blocks). Images are packed, then `tile_block` tiles at a time are transformed, multiplied and transformed back into the epilogue.
+// Region sums are carried from one block of tiles to the next, so that results do not depend on how tiles fall into blocks.
+
+enum { MAXIMUM_TILE_BLOCK = 128 };
+
+typedef struct {
+  const float *input;  // first position of the tile, first input block
+  size_t offset;       // of its first result in the output plane
+  int image;           // inside the group
+  int rows, columns;   // of results that lie inside the picture
+  bool flush;          // the region of sums ends here
+} winograd_tile;
+
+typedef struct {
+  float *packed, *transformed, *products;
+  block_totals *totals;  // [image of the group][output block]
+  region_sums *regions;  // [output block]
+} winograd_scratch;
+
+static winograd_scratch winograd_divide_scratch(const conv_job *job, float *scratch) {
+  const ck_conv_geometry *g = &job->geometry;
+  size_t images = (size_t)ck_winograd_images(job->conv, g);
+  winograd_scratch result = {.packed = scratch};
+  result.transformed = result.packed + images * (size_t)g->in_blocks * ck_packed_positions(g) * CK_LANES;
+  result.products = result.transformed + 36 * ck_winograd_stride(g->in_blocks, job->conv->tile_block);
+  result.totals = (block_totals *)(result.products + 36 * ck_winograd_stride(g->out_blocks, job->conv->tile_block));
+  result.regions = (region_sums *)(result.totals + images * (size_t)g->out_blocks);
+  return result;
+}
+
+/// Describes tiles first ..< first + count of a group.
+static void list_tiles(const ck_conv_geometry *g, const float *packed, int first, int count, winograd_tile *tiles) {
+  int across = ck_ceil_divide(g->out_width, 4), down = ck_ceil_divide(g->out_height, 4);
+  int rows_per_region = ck_maximum(1, REGION_POSITIONS / (across * 16));
+  size_t image_floats = (size_t)g->in_blocks * ck_packed_positions(g) * CK_LANES;
+  for (int t = 0; t < count; ++t) {
+    int image = (first + t) / (across * down), index = (first + t) % (across * down), y = index / across, x = index % across;
+    bool ends_row = x == across - 1;
+    tiles[t] = (winograd_tile){
+        .input = packed + (size_t)image * image_floats + ((size_t)y * 4 * (size_t)g->packed_columns + (size_t)x * 4) * CK_LANES,
+        .offset = ((size_t)y * 4 * (size_t)g->out_width + (size_t)x * 4) * CK_LANES,
+        .image = image,
+        .rows = ck_minimum(4, g->out_height - y * 4),
+        .columns = ck_minimum(4, g->out_width - x * 4),
+        .flush = ends_row && ((y + 1) % rows_per_region == 0 || y == down - 1),
+    };
+  }
+}
+
+static void winograd_inputs(const ck_conv_geometry *g, const winograd_tile *tiles, int count, int tile_block, float *transformed) {
+  size_t plane = ck_packed_positions(g) * CK_LANES, row_floats = (size_t)g->packed_columns * CK_LANES;
+  size_t stride = ck_winograd_stride(g->in_blocks, tile_block);
+  for (int block = 0; block < g->in_blocks; ++block) {
+    float *target = transformed + (size_t)block * (size_t)tile_block * CK_LANES;
+    for (int t = 0; t < count; ++t)
+      transform_input_tile(tiles[t].input + (size_t)block * plane, row_floats, target + (size_t)t * CK_LANES, stride);
+  }
+}
+
+static void winograd_products(const conv_job *job, const winograd_scratch *scratch, int count, int begin, int end) {
+  const ck_conv_geometry *g = &job->geometry;
+  size_t tile_block = (size_t)job->conv->tile_block;
+  size_t in_stride = ck_winograd_stride(g->in_blocks, job->conv->tile_block), out_stride = ck_winograd_stride(g->out_blocks, job->conv->tile_block);
+  size_t weights_per_block = (size_t)g->in_blocks * CK_LANES * CK_LANES;
+  for (size_t matrix = 0; matrix < 36; ++matrix) {
+    const float *input = scratch->transformed + matrix * in_stride;
+    const float *weights = job->packed + matrix * (size_t)g->out_blocks * weights_per_block;
+    float *output = scratch->products + matrix * out_stride;
+    for (int block = begin; block < end;) {
+      int blocks = ck_minimum(PIECE_BLOCKS, end - block);
+      for (int done = 0; done < count;) {
+        int piece = choose_piece(count - done);
+        raw_pieces[blocks - 1][piece](input + (size_t)done * CK_LANES, tile_block * CK_LANES, g->in_channels,
+                                      weights + (size_t)block * weights_per_block, weights_per_block,
+                                      output + ((size_t)block * tile_block + (size_t)done) * CK_LANES, tile_block * CK_LANES);
+        done += piece_sizes[piece];
+      }
+      block += blocks;
+    }
+  }
+}
+
+static __attribute__((noinline)) void winograd_outputs(const conv_job *job, const winograd_scratch *scratch, size_t first_image,
+                                                       const winograd_tile *tiles, int count, int block) {
+  const ck_conv_geometry *g = &job->geometry;
+  size_t stride = ck_winograd_stride(g->out_blocks, job->conv->tile_block), row_stride = (size_t)g->out_width * CK_LANES;
+  size_t positions = (size_t)g->out_height * (size_t)g->out_width;
+  const float *source = scratch->products + (size_t)block * (size_t)job->conv->tile_block * CK_LANES;
+  region_sums sums = scratch->regions[block];
+  block_epilogue epilogue;
+  int image = -1;
+  for (int t = 0; t < count; ++t, source += CK_LANES) {
+    const winograd_tile *tile = &tiles[t];
+    if (tile->image != image) {
+      image = tile->image;
+      epilogue = epilogue_block(job->epilogue, first_image + (size_t)image, block, g->out_blocks, positions);
+    }
+    v16 results[16];
+    transform_output_tile(source, stride, results);
+    if (tile->rows == 4 && tile->columns == 4) {
+      for (int i = 0; i < 4; i += TILE_ROWS_TOGETHER)
+        epilogue_group(&epilogue, &sums, results + i * 4, TILE_ROWS_TOGETHER, 4, tile->offset + (size_t)i * row_stride, row_stride, CK_LANES);
+    } else {
+      for (int i = 0; i < tile->rows; ++i)
+        epilogue_run(&epilogue, &sums, (const float *)(results + i * 4), tile->columns, tile->offset + (size_t)i * row_stride, CK_LANES);
+    }
+    if (tile->flush) flush_region(&epilogue, &sums, &scratch->totals[(size_t)image * (size_t)g->out_blocks + (size_t)block]);
+  }
+  scratch->regions[block] = sums;
+}
+
+static void winograd_unit(void *context, int unit, int worker) {
+  const conv_job *job = context;
+  const ck_conv_geometry *g = &job->geometry;
+  int part = unit % job->parts, first_image = unit / job->parts * job->images_per_unit;
+  int images = ck_minimum(job->images_per_unit, job->n - first_image);
+  int begin = part_begin(g->out_blocks, job->parts, part), end = part_begin(g->out_blocks, job->parts, part + 1);
+  winograd_scratch scratch = winograd_divide_scratch(job, ck_pool_scratch(job->pool, worker));
+  size_t plane = ck_packed_positions(g) * CK_LANES;
+  for (int image = 0; image < images; ++image)
+    for (int block = 0; block < g->in_blocks; ++block)
+      pack_block(job->operand, (size_t)(first_image + image), block, g, part == 0,
+                 scratch.packed + ((size_t)image * (size_t)g->in_blocks + (size_t)block) * plane, NULL);
+  memset(scratch.totals, 0, (size_t)images * (size_t)g->out_blocks * sizeof *scratch.totals);
+  for (int block = begin; block < end; ++block) clear_region(&scratch.regions[block]);
+
+  int total = images * ck_winograd_tiles(g), tile_block = job->conv->tile_block;
+  for (int first = 0; first < total; first += tile_block) {
+    winograd_tile tiles[MAXIMUM_TILE_BLOCK];
+    int count = ck_minimum(tile_block, total - first);
+    list_tiles(g, scratch.packed, first, count, tiles);
+    winograd_inputs(g, tiles, count, tile_block, scratch.transformed);
+    winograd_products(job, &scratch, count, begin, end);
+    for (int block = begin; block < end; ++block) winograd_outputs(job, &scratch, (size_t)first_image, tiles, count, block);
+  }
+  for (int image = 0; image < images; ++image)
+    for (int block = begin; block < end; ++block)
+      write_totals(job->epilogue, (size_t)(first_image + image), block, g->out_blocks,
+                   &scratch.totals[(size_t)image * (size_t)g->out_blocks + (size_t)block]);
+}
+
+static void run_winograd(conv_job *job) {
+  const ck_conv_geometry *g = &job->geometry;
+  int threads = ck_pool_threads(job->pool);
+  // Groups smaller than a block of tiles pay for more weight traffic, but an idle worker costs more.
+  job->images_per_unit = ck_maximum(1, ck_minimum(ck_winograd_images(job->conv, g), ck_ceil_divide(job->n, threads)));
+  int groups = ck_ceil_divide(job->n, job->images_per_unit);
+  job->parts = groups >= threads ? 1 : ck_parts(groups, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), threads);
+  ck_pool_run(job->pool, groups * job->parts, winograd_unit, job);
+}

@@ -1,0 +1,118 @@
+// The inner product of all blocked convolutions: a few neighbouring positions × one or two blocks of output channels, kept in registers.
+//
+// For each input channel the weights of the output blocks are loaded once and every position's value is broadcast from memory, which costs
+// nothing beside the multiply-add. How many positions × blocks fit is a matter of registers: PIECE_SIZES of the instruction set.
+
+/// One tap as the kernels use it: floats from a result's position to the input, and floats from a block's weights to the tap's.
+typedef struct {
+  size_t input, weights;
+} tap_offset;
+
+/// Where a product reads.
+typedef struct {
+  const float *input;         // the first position, first input block
+  size_t input_block_stride;  // floats from an input block to the next
+  int input_channels;
+  const tap_offset *taps;
+  int tap_count;
+  const float *weights;  // the first output block
+  size_t weights_per_input_block, weights_per_output_block;
+} product_source;
+
+INLINE void accumulate(const float *input, const float *weights, size_t output_block_stride, int channels, int positions, int blocks, v16 *sum) {
+  _Pragma("clang loop unroll_count(2)") for (int channel = 0; channel < channels; ++channel) {
+    v16 w[2];
+    UNROLLED for (int b = 0; b < blocks; ++b) w[b] = load(weights + (size_t)b * output_block_stride + (size_t)channel * CK_LANES);
+    UNROLLED for (int p = 0; p < positions; ++p) {
+      v16 x = splat(input[p * CK_LANES + channel]);
+      UNROLLED for (int b = 0; b < blocks; ++b) sum[p * blocks + b] = multiply_add(x, w[b], sum[p * blocks + b]);
+    }
+  }
+}
+
+/// sum[position][block] over all taps and channels.
+INLINE void product(const product_source *source, int positions, int blocks, v16 *sum) {
+  UNROLLED for (int i = 0; i < positions * blocks; ++i) sum[i] = splat(0);
+  const float *input = source->input, *weights = source->weights;
+  for (int left = source->input_channels; left > 0; left -= CK_LANES) {
+    int channels = left < CK_LANES ? left : CK_LANES;
+    for (int t = 0; t < source->tap_count; ++t)
+      accumulate(input + source->taps[t].input, weights + source->taps[t].weights, source->weights_per_output_block, channels, positions, blocks,
+                 sum);
+    input += source->input_block_stride;
+    weights += source->weights_per_input_block;
+  }
+}
+
+/// Where finished results go: one view per output block.
+typedef struct {
+  block_epilogue epilogue[2];
+  region_sums sums[2];
+  block_totals totals[2];
+} product_target;
+
+typedef void (*product_piece)(const product_source *source, product_target *target, size_t offset, size_t step);
+typedef void (*raw_piece)(const float *input, size_t input_block_stride, int channels, const float *weights, size_t output_block_stride,
+                          float *output, size_t output_stride);
+
+// One function per size: product_P_B finishes P positions × B blocks through the epilogue, raw_P_B stores them bare (Winograd).
+#define DEFINE_PIECE(P, B)                                                                                                         \
+  static __attribute__((noinline)) void product_##P##_##B(const product_source *source, product_target *target, size_t offset,     \
+                                                          size_t step) {                                                           \
+    v16 sum[P * B];                                                                                                                \
+    product(source, P, B, sum);                                                                                                    \
+    UNROLLED for (int b = 0; b < B; ++b) {                                                                                         \
+      v16 values[P];                                                                                                               \
+      UNROLLED for (int p = 0; p < P; ++p) values[p] = sum[p * B + b];                                                             \
+      epilogue_group(&target->epilogue[b], &target->sums[b], values, 1, P, offset, 0, step);                                       \
+    }                                                                                                                              \
+  }                                                                                                                                \
+  static __attribute__((noinline)) void raw_##P##_##B(const float *input, size_t input_block_stride, int channels,                 \
+                                                      const float *weights, size_t output_block_stride, float *output,             \
+                                                      size_t output_stride) {                                                      \
+    v16 sum[P * B];                                                                                                                \
+    UNROLLED for (int i = 0; i < P * B; ++i) sum[i] = splat(0);                                                                    \
+    for (; channels > 0; channels -= CK_LANES, input += input_block_stride, weights += CK_LANES * CK_LANES)                        \
+      accumulate(input, weights, output_block_stride, channels < CK_LANES ? channels : CK_LANES, P, B, sum);                       \
+    UNROLLED for (int b = 0; b < B; ++b)                                                                                           \
+      UNROLLED for (int p = 0; p < P; ++p) store(output + (size_t)b * output_stride + p * CK_LANES, sum[p * B + b]);               \
+  }
+
+#define DEFINE_PIECES_1(P) DEFINE_PIECE(P, 1)
+PIECE_SIZES(DEFINE_PIECES_1)
+#if PIECE_BLOCKS == 2
+#define DEFINE_PIECES_2(P) DEFINE_PIECE(P, 2)
+PIECE_SIZES(DEFINE_PIECES_2)
+#endif
+
+#define SIZE_ENTRY(P) P,
+static const int piece_sizes[] = {PIECE_SIZES(SIZE_ENTRY)};
+enum { PIECE_COUNT = sizeof piece_sizes / sizeof piece_sizes[0] };
+#define PRODUCT_ENTRY_1(P) product_##P##_1,
+#define RAW_ENTRY_1(P) raw_##P##_1,
+#if PIECE_BLOCKS == 2
+#define PRODUCT_ENTRY_2(P) product_##P##_2,
+#define RAW_ENTRY_2(P) raw_##P##_2,
+#endif
+static const product_piece product_pieces[PIECE_BLOCKS][PIECE_COUNT] = {
+    {PIECE_SIZES(PRODUCT_ENTRY_1)},
+#if PIECE_BLOCKS == 2
+    {PIECE_SIZES(PRODUCT_ENTRY_2)},
+#endif
+};
+static const raw_piece raw_pieces[PIECE_BLOCKS][PIECE_COUNT] = {
+    {PIECE_SIZES(RAW_ENTRY_1)},
+#if PIECE_BLOCKS == 2
+    {PIECE_SIZES(RAW_ENTRY_2)},
+#endif
+};
+
+/// The index of the size for the next piece of `left` positions: near equal pieces where the sizes allow.
+static int choose_piece(int left) {
+  int largest = piece_sizes[0];
+  int wanted = ck_ceil_divide(left, ck_ceil_divide(left, largest));
+  int index = PIECE_COUNT - 1;
+  while (index > 0 && piece_sizes[index] < wanted) --index;
+  while (piece_sizes[index] > left) ++index;
+  return index;
+}
