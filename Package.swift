@@ -23,7 +23,8 @@ let package = Package(
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
-    .target(name: "Streams", dependencies: ["Vision", "Engine"], swiftSettings: strict),
+    .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Engine"], swiftSettings: strict),
     .testTarget(name: "StreamsTests", dependencies: ["Streams", "Vision", "Engine"], swiftSettings: strict),
