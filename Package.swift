@@ -30,7 +30,8 @@ let package = Package(
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
-    .target(name: "Streams", dependencies: ["Vision", "Engine"], swiftSettings: strict),
+    .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),

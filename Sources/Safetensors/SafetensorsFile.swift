@@ -71,23 +71,23 @@ public final class SafetensorsFile: Sendable {
     for (name, value) in object {
       switch value {
       case .metadata(let text):
-        guard name == "__metadata__" else { throw fail("“\(name)” has no dtype, shape and data_offsets") }
+        guard name == "__metadata__" else { throw fail("\"\(name)\" has no dtype, shape and data_offsets") }
         metadata = text
       case .tensor(let dtype, let shape, let offsets):
         guard let type = ElementType(rawValue: dtype) else {
-          throw fail("“\(name)” has the type \(dtype); expected one of \(ElementType.allCases.map(\.rawValue).joined(separator: ", "))")
+          throw fail("\"\(name)\" has the type \(dtype); expected one of \(ElementType.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         var size = type.byteCount
         for dimension in shape {
           let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
-          guard dimension >= 0, !overflow else { throw fail("“\(name)” has the shape \(shape)") }
+          guard dimension >= 0, !overflow else { throw fail("\"\(name)\" has the shape \(shape)") }
           size = product
         }
         guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= available else {
-          throw fail("“\(name)” lies at bytes \(offsets) of \(available)")
+          throw fail("\"\(name)\" lies at bytes \(offsets) of \(available)")
         }
         guard offsets[1] - offsets[0] == size else {
-          throw fail("“\(name)” has \(offsets[1] - offsets[0]) bytes, its shape \(Shape(shape)) of \(dtype) needs \(size)")
+          throw fail("\"\(name)\" has \(offsets[1] - offsets[0]) bytes, its shape \(Shape(shape)) of \(dtype) needs \(size)")
         }
         let start = 8 + Int(length)
         entries[name] = Entry(name: name, type: type, shape: Shape(shape), range: start + offsets[0]..<start + offsets[1])
@@ -115,8 +115,8 @@ public final class SafetensorsFile: Sendable {
   public func entry(_ name: String) throws(TTAError) -> Entry {
     guard let entry = entries[name] else {
       throw TTAError(
-        .invalidData, "\(path): there is no tensor “\(name)”",
-        hint: "nearest names: \(nearestNames(to: name, among: entries.keys).joined(separator: ", "))")
+        .invalidData, "\(path): there is no tensor \"\(name)\"",
+        hint: "nearest names: \(NearestNames.nearest(to: name, in: entries.keys).joined(separator: ", "))")
     }
     return entry
   }
@@ -145,7 +145,7 @@ public final class SafetensorsFile: Sendable {
     case .i8: return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: $0, as: Int8.self)) }
     case .u8, .bool: return (0..<count).map { Int(raw[$0]) }
     case .f64, .f32, .f16, .bf16:
-      throw TTAError(.invalidData, "\(path): “\(name)”: expected integers, got \(entry.type.rawValue)", hint: "store labels as integers")
+      throw TTAError(.invalidData, "\(path): \"\(name)\": expected integers, got \(entry.type.rawValue)", hint: "store labels as integers")
     }
   }
   private static func element(_ i: Int, of raw: UnsafeRawBufferPointer, _ type: ElementType) -> Float {

@@ -133,13 +133,13 @@ public final class Executor {
     let base = pass.region.memory.base
     let count = pass.images.count
     for tap in gradient.taps.keys where !plan.key.taps.contains(tap) {
-      throw TTAError(.internal, "a gradient of “\(tap.name)”, which the pass did not hand out")
+      throw TTAError(.internal, "a gradient of \"\(tap.name)\", which the pass did not hand out")
     }
     for case let seed? in plan.seeds {
       let target = (base + plan.offsets[seed.buffer.index]).assumingMemoryBound(to: Float.self)
       if let tensor = gradient.taps[seed.tap] {
         guard tensor.elementCount == count * seed.count else {
-          throw TTAError(.internal, "gradient of “\(seed.tap.name)”: expected \(count)×\(seed.count), got \(tensor.shape)")
+          throw TTAError(.internal, "gradient of \"\(seed.tap.name)\": expected \(count)×\(seed.count), got \(tensor.shape)")
         }
         tensor.withPointer { target.update(from: $0, count: count * seed.count) }
       } else {

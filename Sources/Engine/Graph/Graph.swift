@@ -71,8 +71,8 @@ public struct Graph: Sendable {
       return try node(of: Tap(classifier.features))
     }
     guard let index = nodes.firstIndex(where: { $0.name == tap.name }) else {
-      let near = nearestNames(to: tap.name, among: nodes.map(\.name), limit: 3)
-      throw TTAError(.usage, "the model has no node “\(tap.name)”", hint: "nearest names: \(near.joined(separator: ", "))")
+      let near = NearestNames.nearest(to: tap.name, in: nodes.map(\.name))
+      throw TTAError(.usage, "the model has no node \"\(tap.name)\"", hint: "nearest names: \(near.joined(separator: ", "))")
     }
     return index
   }

@@ -38,7 +38,7 @@ extension Graph {
     let chosen = try indices(of: selection)
     guard !chosen.isEmpty else {
       let norms = parameters.contains { $0.role == .normScale }
-      let examples = nearestNames(to: selection.namedPart ?? "weight", among: parameters.map(\.name), limit: 3)
+      let examples = NearestNames.nearest(to: selection.namedPart ?? "weight", in: parameters.map(\.name))
       throw TTAError(
         .usage, "no parameter of the model matches \(selection)",
         hint: norms
@@ -56,7 +56,7 @@ extension Graph {
     case .matching(let pattern):
       let regex: Regex<AnyRegexOutput>
       do { regex = try Regex(pattern) } catch {
-        throw TTAError(.usage, "parameters: “\(pattern)” is not a regular expression", hint: "\(error)", cause: error)
+        throw TTAError(.usage, "parameters: \"\(pattern)\" is not a regular expression", hint: "\(error)", cause: error)
       }
       return Set(parameters.indices.filter { parameters[$0].name.contains(regex) })
     case .classifier:

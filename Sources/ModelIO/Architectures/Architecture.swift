@@ -45,8 +45,8 @@ public struct Architecture: Sendable {
   /// One by name or alias; throws with the nearest names.
   public static func named(_ name: String) throws(TTAError) -> Architecture {
     if let found = all.first(where: { $0.name == name || $0.aliases.contains(name) }) { return found }
-    let near = nearestNames(to: name, among: all.flatMap { [$0.name] + $0.aliases })
+    let near = NearestNames.nearest(to: name, in: all.flatMap { [$0.name] + $0.aliases })
     throw TTAError(
-      .usage, "unknown architecture “\(name)”", hint: "nearest names: \(near.joined(separator: ", ")); tta list architectures shows all")
+      .usage, "unknown architecture \"\(name)\"", hint: "nearest names: \(near.joined(separator: ", ")); tta list architectures shows all")
   }
 }

@@ -45,7 +45,7 @@ enum OptionCoding {
       guard let found = O.presets[preset] else {
         let names = O.presets.keys.sorted()
         throw TTAError(
-          .usage, "\(component): unknown preset “\(preset)”",
+          .usage, "\(component): unknown preset \"\(preset)\"",
           hint: names.isEmpty ? "\(component) has no presets" : "presets: \(names.joined(separator: ", "))")
       }
       base = found
@@ -55,9 +55,9 @@ enum OptionCoding {
     guard case .keys(let written) = tree else { return base }
     for (key, value) in written where key != "preset" && !ignored.contains(key) {
       guard let place = places[key] else {
-        let near = nearestNames(to: key, among: places.keys)
+        let near = NearestNames.nearest(to: key, in: places.keys)
         throw TTAError(
-          .usage, "\(component): unknown option “\(key)”",
+          .usage, "\(component): unknown option \"\(key)\"",
           hint: near.isEmpty ? "\(component) has no options" : "nearest options: \(near.joined(separator: ", "))")
       }
       try set(value, key: key, at: place, in: &object, component: component)

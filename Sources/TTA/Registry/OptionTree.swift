@@ -79,7 +79,7 @@ extension OptionTree: CustomStringConvertible {
     case .null: "nothing"
     case .bool(let flag): flag ? "true" : "false"
     case .number: text ?? ""
-    case .text(let text): "“\(text)”"
+    case .text(let text): "\"\(text)\""
     case .list(let list): "[\(list.map(\.description).joined(separator: ", "))]"
     case .keys(let keys): "{\(keys.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", "))}"
     }

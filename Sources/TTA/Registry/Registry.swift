@@ -126,9 +126,9 @@ public struct Registry: Sendable {
     guard let name = tree["name"]?.text else { throw TTAError(.usage, "\(kind.rawValue): expected a name, got \(tree)") }
     let known = entries(kind)
     guard let entry = known.first(where: { $0.name == name }) else {
-      let near = nearestNames(to: name, among: known.map(\.name))
+      let near = NearestNames.nearest(to: name, in: known.map(\.name))
       throw TTAError(
-        .usage, "unknown \(kind.rawValue) “\(name)”",
+        .usage, "unknown \(kind.rawValue) \"\(name)\"",
         hint: near.isEmpty ? "there is no \(kind.rawValue) yet; register one from a package of yours" : "nearest names: \(near.joined(separator: ", "))")
     }
     guard let part = try entry.make(tree, ignored) as? Part else {

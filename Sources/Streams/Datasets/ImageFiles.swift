@@ -1,0 +1,95 @@
+// Pictures in files and folders.
+
+public import Engine
+import Foundation
+public import Vision
+
+/// Pictures in PNG and JPEG files; a file is read when its picture is asked for.
+public struct ImageFiles: LabeledImages {
+  /// The files in order.
+  public let paths: [String]
+  /// The classes by name where folders told them.
+  public let classNames: [String]?
+  private let classes: [Int]?
+  private let limits: ImageLimits
+
+  /// Pictures in the given files, and their labels; both must have the same length.
+  public init(_ paths: [String], labels: [Int]? = nil, limits: ImageLimits = .standard) throws(TTAError) {
+    if let labels, labels.count != paths.count {
+      throw TTAError(
+        .invalidData, "\(labels.count) labels for \(paths.count) picture files", hint: "give one label per file, in the files' order")
+    }
+    self.init(paths, classes: labels, classNames: nil, limits: limits)
+  }
+
+  private init(_ paths: [String], classes: [Int]?, classNames: [String]?, limits: ImageLimits) {
+    self.paths = paths
+    self.classes = classes
+    self.classNames = classNames
+    self.limits = limits
+  }
+
+  /// All PNG and JPEG files below a folder, sorted by their path within it; hidden ones are left out.
+  public static func folder(_ path: String, limits: ImageLimits = .standard) throws(TTAError) -> ImageFiles {
+    ImageFiles(try pictures(below: path).map { "\(path)/\($0)" }, classes: nil, classNames: nil, limits: limits)
+  }
+
+  /// The same where the first folder of a file's path is its class.
+  ///
+  /// Classes are numbered by `classNames`, by default the sorted names of the folders. Give the names where a model has more classes than
+  /// there are folders, or another order: a rank would then be a wrong number.
+  public static func classFolders(
+    _ path: String, classNames: [String]? = nil, limits: ImageLimits = .standard
+  ) throws(TTAError) -> ImageFiles {
+    let files = try pictures(below: path)
+    let folders = files.map { file in file.contains("/") ? String(file.prefix { $0 != "/" }) : "" }
+    if let place = folders.firstIndex(of: "") {
+      throw TTAError(
+        .invalidData, "\"\(path)/\(files[place])\" is in no class folder",
+        hint: "move it into a folder named like its class, or leave labels out")
+    }
+    let names = classNames ?? Array(Set(folders)).sorted(by: bytewise)
+    let numbers = Dictionary(zip(names, 0...)) { first, _ in first }
+    var classes = [Int]()
+    for folder in folders {
+      guard let number = numbers[folder] else {
+        throw TTAError(
+          .invalidData, "folder \"\(path)/\(folder)\" is not one of the \(names.count) classes",
+          hint: "nearest names: \(NearestNames.nearest(to: folder, in: names).joined(separator: ", "))")
+      }
+      classes.append(number)
+    }
+    return ImageFiles(files.map { "\(path)/\($0)" }, classes: classes, classNames: names, limits: limits)
+  }
+
+  /// How many pictures there are.
+  public var count: Int { paths.count }
+  /// Reads and decodes a file.
+  public func image(at index: Int) throws(TTAError) -> Image { try ImageCodec.load(paths[index], limits: limits) }
+  /// Its class.
+  public func label(at index: Int) -> Int? { classes?[index] }
+  /// Its path.
+  public func name(at index: Int) -> String { paths[index] }
+
+  /// Paths within a folder.
+  private static func pictures(below path: String) throws(TTAError) -> [String] {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw TTAError(.missingInput, "\"\(path)\" does not exist", hint: "check the path")
+    }
+    guard isFolder.boolValue, let entries = FileManager.default.enumerator(atPath: path) else {
+      throw TTAError(.missingInput, "\"\(path)\" is not a readable folder", hint: "check the path and its permissions")
+    }
+    let files = entries.compactMap { $0 as? String }.filter { file in
+      let parts = file.split(separator: "/")
+      guard !parts.contains(where: { $0.hasPrefix(".") }), let last = parts.last?.lowercased() else { return false }
+      return [".png", ".jpg", ".jpeg"].contains { last.hasSuffix($0) }
+    }
+    guard !files.isEmpty else {
+      throw TTAError(.missingInput, "\"\(path)\" holds no PNG or JPEG file", hint: "names must end in .png, .jpg or .jpeg")
+    }
+    return files.sorted(by: bytewise)
+  }
+
+  private static func bytewise(_ left: String, _ right: String) -> Bool { left.utf8.lexicographicallyPrecedes(right.utf8) }
+}
