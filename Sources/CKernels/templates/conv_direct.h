@@ -29,7 +29,8 @@ static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, size_t 
 }
 
 /// All results of `blocks` output blocks of one image.
-static void direct_blocks(const conv_job *job, product_source *source, const float *packed_image, size_t image, int block, int blocks) {
+static void direct_blocks(const conv_job *job, product_source *source, const float *packed_image, size_t image, int block, int blocks,
+                          upcoming_operand *next, int prefetched_lines) {
   const ck_conv_geometry *g = &job->geometry;
   size_t row_floats = (size_t)g->column_phases * (size_t)g->packed_columns * CK_LANES;
   size_t step = (size_t)g->phase_stride_columns * CK_LANES;
@@ -54,6 +55,7 @@ static void direct_blocks(const conv_job *job, product_source *source, const flo
         for (int x = 0; x < columns;) {
           int piece = choose_piece(columns - x);
           source->input = packed_image + (size_t)(i * g->row_step) * row_floats + (size_t)x * CK_LANES;
+          prefetch_upcoming(next, prefetched_lines);
           product_pieces[blocks - 1][piece](source, &target, offset + (size_t)x * step, step);
           x += piece_sizes[piece];
         }
@@ -90,11 +92,15 @@ static void direct_unit(void *context, int unit, int worker) {
                            .input_channels = g->in_channels,
                            .weights_per_input_block = (size_t)g->weights_per_block,
                            .weights_per_output_block = (size_t)g->in_blocks * (size_t)g->weights_per_block};
-  int end = part_begin(g->out_blocks, job->parts, part + 1);
-  for (int block = part_begin(g->out_blocks, job->parts, part); block < end;) {
+  int begin = part_begin(g->out_blocks, job->parts, part), end = part_begin(g->out_blocks, job->parts, part + 1);
+  size_t positions = (size_t)g->in_height * (size_t)g->in_width;
+  upcoming_operand next =
+      upcoming(job->operand, image + (size_t)ck_pool_threads(job->pool), (size_t)job->n, g->in_blocks, positions, 0, positions);
+  int pieces = ck_ceil_divide(end - begin, PIECE_BLOCKS) * g->out_height * ck_ceil_divide(g->out_width, piece_sizes[0]);
+  for (int block = begin; block < end;) {
     int blocks = ck_minimum(PIECE_BLOCKS, end - block);
     source.weights = job->packed + (size_t)block * source.weights_per_output_block;
-    direct_blocks(job, &source, buffer, image, block, blocks);
+    direct_blocks(job, &source, buffer, image, block, blocks, &next, lines_per_step(&next, pieces));
     block += blocks;
   }
 }

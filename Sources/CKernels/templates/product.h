@@ -59,6 +59,7 @@ typedef void (*raw_piece)(const float *input, size_t input_block_stride, int cha
 #define DEFINE_PIECE(P, B)                                                                                                         \
   static __attribute__((noinline)) void product_##P##_##B(const product_source *source, product_target *target, size_t offset,     \
                                                           size_t step) {                                                           \
+    UNROLLED for (int b = 0; b < B; ++b) prefetch_results(&target->epilogue[b], P, offset, step);                            \
     v16 sum[P * B];                                                                                                                \
     product(source, P, B, sum);                                                                                                    \
     UNROLLED for (int b = 0; b < B; ++b) {                                                                                         \
