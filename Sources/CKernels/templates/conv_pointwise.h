@@ -38,14 +38,16 @@ static void pointwise_chunk(const conv_job *job, const float *packed, size_t chu
                             block_totals *totals) {
   const ck_conv_geometry *g = &job->geometry;
   upcoming_operand next = pointwise_upcoming(job, image, first, (int)chunk);
-  int prefetched_lines = lines_per_step(&next, ck_ceil_divide(end - begin, PIECE_BLOCKS) * ck_ceil_divide(count, piece_sizes[0]));
+  int pieces = ck_ceil_divide(end - begin, PIECE_BLOCKS) * ck_ceil_divide(count, piece_sizes[0]);
   static const tap_offset only_tap = {0, 0};
   product_source source = {.input_block_stride = chunk * CK_LANES,
                            .input_channels = g->in_channels,
                            .taps = &only_tap,
                            .tap_count = 1,
                            .weights_per_input_block = CK_LANES * CK_LANES,
-                           .weights_per_output_block = (size_t)g->in_blocks * CK_LANES * CK_LANES};
+                           .weights_per_output_block = (size_t)g->in_blocks * CK_LANES * CK_LANES,
+                           .next = &next,
+                           .prefetched_lines = lines_per_step(&next, pieces * g->in_blocks)};
   for (int block = begin; block < end;) {
     int blocks = ck_minimum(PIECE_BLOCKS, end - block);
     product_target target;
@@ -57,7 +59,6 @@ static void pointwise_chunk(const conv_job *job, const float *packed, size_t chu
     for (int done = 0, pending = 0; done < count;) {
       int piece = choose_piece(count - done);
       source.input = packed + (size_t)done * CK_LANES;
-      prefetch_upcoming(&next, prefetched_lines);
       product_pieces[blocks - 1][piece](&source, &target, (size_t)(first + done) * CK_LANES, CK_LANES);
       done += piece_sizes[piece];
       pending += piece_sizes[piece];
