@@ -22,7 +22,7 @@ typedef struct {
   int packed_rows, packed_columns, column_phases, border_top, border_left;
   int row_step;                          // padded rows from one row of results (of a phase) to the next
   int phase_stride_rows, phase_stride_columns;  // results of a phase are that far apart
-  int kernel_area, weights_per_block;    // taps of the whole kernel; floats from one input block's weights to the next
+  int kernel_area;                       // taps of the whole kernel
 } ck_conv_geometry;
 
 ck_conv_geometry ck_geometry(const ck_conv *conv);
@@ -41,11 +41,11 @@ static inline int ck_winograd_images(const ck_conv *conv, const ck_conv_geometry
 /// One vector of padding keeps the 36 streams out of the same cache sets when a matrix is a multiple of 4 KiB.
 static inline size_t ck_winograd_stride(int blocks, int tile_block) { return ((size_t)blocks * (size_t)tile_block + 1) * CK_LANES; }
 
-/// Pointwise: positions that are packed together. Their input takes about 384 KiB of the L2 cache, within limits that keep whole images of
+/// Pointwise: positions that are packed together. Their input takes about 128 KiB of the L2 cache, within limits that keep whole images of
 /// 7 × 7 together and the sums' regions small.
 static inline int ck_pointwise_chunk(const ck_conv_geometry *g) {
   int positions = g->out_height * g->out_width;
-  int limit = ck_minimum(448, ck_maximum(56, 384 * 1024 / (CK_LANES * (int)sizeof(float)) / g->in_blocks));
+  int limit = ck_minimum(448, ck_maximum(56, 128 * 1024 / (CK_LANES * (int)sizeof(float)) / g->in_blocks));
   int chunks = ck_ceil_divide(positions, limit);
   return (int)ck_round_up((size_t)ck_ceil_divide(positions, chunks), 14);
 }

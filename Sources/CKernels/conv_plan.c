@@ -110,7 +110,6 @@ ck_conv_geometry ck_geometry(const ck_conv *conv) {
     g.border_top = g.border_left = 1;
   }
   g.in_blocks = ck_blocks(g.in_channels), g.out_blocks = ck_blocks(g.out_channels);
-  g.weights_per_block = g.kernel_area * CK_LANES * CK_LANES;
   return g;
 }
 

@@ -11,6 +11,7 @@
 // Order matters from here on: each file uses the ones before it.
 #include "operand.h"
 #include "epilogue.h"
+#include "prefetch.h"
 #include "product.h"
 #include "conv_packing.h"
 #include "conv_direct.h"

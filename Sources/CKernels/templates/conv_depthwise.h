@@ -68,7 +68,7 @@ static void depthwise_unit(void *context, int unit, int worker) {
 static void run_depthwise(conv_job *job) {
   tap_offset taps[CK_MAXIMUM_TAPS];
   int phase_taps[CK_MAXIMUM_STRIDE * CK_MAXIMUM_STRIDE];
-  prepare_taps(job->conv, &job->geometry, CK_LANES, taps, phase_taps);
+  prepare_taps(job->conv, &job->geometry, taps, phase_taps);
   job->taps = taps;
   job->phase_taps = phase_taps;
   job->parts = ck_parts(job->n, job->geometry.in_blocks, ck_pool_threads(job->pool));

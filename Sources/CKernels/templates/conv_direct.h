@@ -13,8 +13,9 @@ typedef struct {
   const int *phase_taps;      // taps of each phase
 } conv_job;
 
-/// Taps of all phases as offsets into the padded copy; weights_per_tap: floats of one tap.
-static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, size_t weights_per_tap, tap_offset *offsets, int *phase_taps) {
+/// Taps of all phases as offsets into the padded copy. Weights of a direct convolution lie in the order of the taps of a phase, a depthwise
+/// one's in that of the kernel.
+static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, tap_offset *offsets, int *phase_taps) {
   ck_tap taps[CK_MAXIMUM_TAPS];
   for (int row = 0; row < g->phase_stride_rows; ++row) {
     for (int column = 0; column < g->phase_stride_columns; ++column) {
@@ -22,7 +23,8 @@ static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, size_t 
       *phase_taps++ = count;
       for (int t = 0; t < count; ++t) {
         size_t position = ((size_t)taps[t].row * (size_t)g->column_phases + (size_t)taps[t].column_phase) * (size_t)g->packed_columns;
-        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * CK_LANES, (size_t)taps[t].weight * weights_per_tap};
+        size_t weights = conv->shape.depthwise ? (size_t)taps[t].weight * CK_LANES : (size_t)t * CK_LANES * CK_LANES;
+        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * CK_LANES, weights};
       }
     }
   }
@@ -43,10 +45,12 @@ static void direct_blocks(const conv_job *job, product_source *source, const flo
   const tap_offset *taps = job->taps;
   const int *phase_taps = job->phase_taps;
   int pending = 0;
+  source->weights = job->packed + (size_t)block * source->weights_per_output_block;
   for (int first_row = 0; first_row < g->phase_stride_rows; ++first_row) {
     for (int first_column = 0; first_column < g->phase_stride_columns; ++first_column) {
       source->taps = taps;
       source->tap_count = *phase_taps++;
+      source->weights_per_input_block = (size_t)source->tap_count * CK_LANES * CK_LANES;
       taps += source->tap_count;
       int columns = ck_ceil_divide(g->out_width - first_column, g->phase_stride_columns);
       for (int y = first_row, i = 0; y < g->out_height; y += g->phase_stride_rows, ++i) {
@@ -63,6 +67,7 @@ static void direct_blocks(const conv_job *job, product_source *source, const flo
           pending = 0;
         }
       }
+      source->weights += (size_t)g->in_blocks * source->weights_per_input_block;
     }
   }
   for (int b = 0; b < blocks; ++b) {
@@ -88,12 +93,18 @@ static void direct_unit(void *context, int unit, int worker) {
     pack_block(job->operand, image, block, g, part == 0, buffer + (size_t)block * plane, buffer + (size_t)g->in_blocks * plane);
   product_source source = {.input_block_stride = plane,
                            .input_channels = g->in_channels,
-                           .weights_per_input_block = (size_t)g->weights_per_block,
-                           .weights_per_output_block = (size_t)g->in_blocks * (size_t)g->weights_per_block};
-  int end = part_begin(g->out_blocks, job->parts, part + 1);
-  for (int block = part_begin(g->out_blocks, job->parts, part); block < end;) {
+                           .weights_per_output_block = (size_t)g->in_blocks * (size_t)g->kernel_area * CK_LANES * CK_LANES};
+  int begin = part_begin(g->out_blocks, job->parts, part), end = part_begin(g->out_blocks, job->parts, part + 1);
+  size_t positions = (size_t)g->in_height * (size_t)g->in_width;
+  upcoming_operand next =
+      upcoming(job->operand, image + (size_t)ck_pool_threads(job->pool), (size_t)job->n, g->in_blocks, positions, 0, positions);
+  // Phases of a strided backward share the taps: on average, each result has area / (stride · stride) of them.
+  int pieces = ck_ceil_divide(end - begin, PIECE_BLOCKS) * g->out_height * ck_ceil_divide(g->out_width, piece_sizes[0]);
+  int taps = ck_maximum(1, g->kernel_area / (g->phase_stride_rows * g->phase_stride_columns));
+  source.next = &next;
+  source.prefetched_lines = lines_per_step(&next, pieces * g->in_blocks * taps);
+  for (int block = begin; block < end;) {
     int blocks = ck_minimum(PIECE_BLOCKS, end - block);
-    source.weights = job->packed + (size_t)block * source.weights_per_output_block;
     direct_blocks(job, &source, buffer, image, block, blocks);
     block += blocks;
   }
@@ -103,7 +114,7 @@ static void run_direct(conv_job *job) {
   const ck_conv_geometry *g = &job->geometry;
   tap_offset taps[CK_MAXIMUM_TAPS];
   int phase_taps[CK_MAXIMUM_STRIDE * CK_MAXIMUM_STRIDE];
-  prepare_taps(job->conv, g, CK_LANES * CK_LANES, taps, phase_taps);
+  prepare_taps(job->conv, g, taps, phase_taps);
   job->taps = taps;
   job->phase_taps = phase_taps;
   job->parts = ck_parts(job->n, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), ck_pool_threads(job->pool));

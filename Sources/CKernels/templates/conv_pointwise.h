@@ -19,16 +19,35 @@ static void pack_positions(const conv_job *job, const block_operand *views, int 
   }
 }
 
+/// What is packed after the chunk that begins at `first`: the next chunk of the image, or the first of the worker's next image.
+static upcoming_operand pointwise_upcoming(const conv_job *job, size_t image, int first, int chunk) {
+  const ck_conv_geometry *g = &job->geometry;
+  int positions = g->out_height * g->out_width;
+  first += chunk;
+  if (first >= positions) {
+    first = 0;
+    image += (size_t)ck_pool_threads(job->pool);
+  }
+  // With strides, the positions in question are spread out: the hardware has to find them.
+  if (positions != g->in_height * g->in_width) image = (size_t)job->n;
+  return upcoming(job->operand, image, (size_t)job->n, g->in_blocks, (size_t)positions, (size_t)first,
+                  (size_t)ck_minimum(chunk, positions - first));
+}
+
 static void pointwise_chunk(const conv_job *job, const float *packed, size_t chunk, size_t image, int first, int count, int begin, int end,
                             block_totals *totals) {
   const ck_conv_geometry *g = &job->geometry;
+  upcoming_operand next = pointwise_upcoming(job, image, first, (int)chunk);
+  int pieces = ck_ceil_divide(end - begin, PIECE_BLOCKS) * ck_ceil_divide(count, piece_sizes[0]);
   static const tap_offset only_tap = {0, 0};
   product_source source = {.input_block_stride = chunk * CK_LANES,
                            .input_channels = g->in_channels,
                            .taps = &only_tap,
                            .tap_count = 1,
                            .weights_per_input_block = CK_LANES * CK_LANES,
-                           .weights_per_output_block = (size_t)g->in_blocks * CK_LANES * CK_LANES};
+                           .weights_per_output_block = (size_t)g->in_blocks * CK_LANES * CK_LANES,
+                           .next = &next,
+                           .prefetched_lines = lines_per_step(&next, pieces * g->in_blocks)};
   for (int block = begin; block < end;) {
     int blocks = ck_minimum(PIECE_BLOCKS, end - block);
     product_target target;

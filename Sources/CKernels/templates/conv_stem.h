@@ -32,6 +32,7 @@ static void pack_stem_channel(const conv_job *job, size_t image, int channel, fl
 
 #define DEFINE_STEM(P, B)                                                                                                            \
   static __attribute__((noinline)) void stem_##P##_##B(const product_source *source, product_target *target, size_t offset) {       \
+    UNROLLED for (int b = 0; b < B; ++b) prefetch_results(&target->epilogue[b], P, offset, CK_LANES);                          \
     v16 sum[P * B];                                                                                                                  \
     UNROLLED for (int i = 0; i < P * B; ++i) sum[i] = splat(0);                                                                      \
     const float *weights = source->weights;                                                                                          \

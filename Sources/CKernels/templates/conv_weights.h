@@ -1,6 +1,6 @@
 // Packing of convolution weights into the order in which the kernels read them, zeros in padded lanes.
 //
-//   direct, pointwise  [output block][input block][tap][16 inputs][16 outputs]
+//   direct, pointwise  [output block][phase][input block][tap of the phase][16 inputs][16 outputs]: what a phase reads is one stream
 //   Winograd           [matrix of 36][output block][input channel][16 outputs], transformed in double
 //   depthwise          [block][tap][16]
 //   stem               [output block][input channel · tap][16 outputs]
@@ -20,18 +20,28 @@ INLINE const float *kernel_of(const weight_job *job, int output, int input) {
   return job->weights + index * (size_t)job->geometry.kernel_area;
 }
 
-static void pack_direct_weights(const weight_job *job, int block) {
+/// One phase of one output block; returns where the next one goes.
+static float *pack_phase_weights(const weight_job *job, int block, const ck_tap *taps, int tap_count, float *packed) {
   const ck_conv_geometry *g = &job->geometry;
-  size_t area = (size_t)g->kernel_area;
-  float *packed = job->packed + (size_t)block * (size_t)g->in_blocks * area * CK_LANES * CK_LANES;
-  memset(packed, 0, (size_t)g->in_blocks * area * CK_LANES * CK_LANES * sizeof(float));
+  size_t block_floats = (size_t)tap_count * CK_LANES * CK_LANES;
+  memset(packed, 0, (size_t)g->in_blocks * block_floats * sizeof(float));
   for (int lane = 0; lane < ck_minimum(CK_LANES, g->out_channels - block * CK_LANES); ++lane) {
     for (int input = 0; input < g->in_channels; ++input) {
       const float *kernel = kernel_of(job, block * CK_LANES + lane, input);
-      float *target = packed + (size_t)(input / CK_LANES) * area * CK_LANES * CK_LANES + (size_t)(input % CK_LANES) * CK_LANES + (size_t)lane;
-      for (size_t t = 0; t < area; ++t) target[t * CK_LANES * CK_LANES] = kernel[t];
+      float *target = packed + (size_t)(input / CK_LANES) * block_floats + (size_t)(input % CK_LANES) * CK_LANES + (size_t)lane;
+      for (int t = 0; t < tap_count; ++t) target[(size_t)t * CK_LANES * CK_LANES] = kernel[taps[t].weight];
     }
   }
+  return packed + (size_t)g->in_blocks * block_floats;
+}
+
+static void pack_direct_weights(const weight_job *job, int block) {
+  const ck_conv_geometry *g = &job->geometry;
+  ck_tap taps[CK_MAXIMUM_TAPS];
+  float *packed = job->packed + (size_t)block * (size_t)g->in_blocks * (size_t)g->kernel_area * CK_LANES * CK_LANES;
+  for (int row = 0; row < g->phase_stride_rows; ++row)
+    for (int column = 0; column < g->phase_stride_columns; ++column)
+      packed = pack_phase_weights(job, block, taps, ck_phase_taps(job->conv, g, row, column, taps), packed);
 }
 
 static void pack_depthwise_weights(const weight_job *job, int block) {

@@ -50,13 +50,28 @@ static void list_tiles(const ck_conv_geometry *g, const float *packed, int first
   }
 }
 
-static void winograd_inputs(const ck_conv_geometry *g, const winograd_tile *tiles, int count, int tile_block, float *transformed) {
+/// Transforms the inputs of a block of tiles; in between, asks for the lines that its epilogue will touch.
+static void winograd_inputs(const conv_job *job, size_t first_image, const winograd_tile *tiles, int count, int begin, int end,
+                            float *transformed) {
+  const ck_conv_geometry *g = &job->geometry;
   size_t plane = ck_packed_positions(g) * CK_LANES, row_floats = (size_t)g->packed_columns * CK_LANES;
-  size_t stride = ck_winograd_stride(g->in_blocks, tile_block);
+  size_t out_row = (size_t)g->out_width * CK_LANES, positions = (size_t)g->out_height * (size_t)g->out_width;
+  size_t stride = ck_winograd_stride(g->in_blocks, job->conv->tile_block);
+  const ck_epilogue *epilogue = job->epilogue;
+  const float *mask_source = epilogue->mask.activation != CK_ACTIVATION_NONE ? epilogue->mask.source : NULL;
+  touched_streams touched = touched_by(epilogue->output, mask_source, epilogue->addend, epilogue->sums.source, epilogue->more_sums.source);
+  int outs = end - begin;
+  bool results_fit = (size_t)count * (size_t)outs * 16 * CK_LANES * sizeof(float) <= PREFETCH_BYTES;
   for (int block = 0; block < g->in_blocks; ++block) {
-    float *target = transformed + (size_t)block * (size_t)tile_block * CK_LANES;
-    for (int t = 0; t < count; ++t)
+    float *target = transformed + (size_t)block * (size_t)job->conv->tile_block * CK_LANES;
+    for (int t = 0; t < count; ++t) {
       transform_input_tile(tiles[t].input + (size_t)block * plane, row_floats, target + (size_t)t * CK_LANES, stride);
+      // A few lines after each tile: all at once would only queue up.
+      for (int out = begin + outs * block / g->in_blocks; results_fit && out < begin + outs * (block + 1) / g->in_blocks; ++out) {
+        size_t base = ((first_image + (size_t)tiles[t].image) * (size_t)g->out_blocks + (size_t)out) * positions * CK_LANES;
+        prefetch_touched(&touched, 4, 4, base + tiles[t].offset, out_row, CK_LANES);
+      }
+    }
   }
 }
 
@@ -84,7 +99,8 @@ static void winograd_products(const conv_job *job, const winograd_scratch *scrat
 }
 
 static __attribute__((noinline)) void winograd_outputs(const conv_job *job, const winograd_scratch *scratch, size_t first_image,
-                                                       const winograd_tile *tiles, int count, int block) {
+                                                       const winograd_tile *tiles, int count, int block, upcoming_operand *next,
+                                                       int prefetched_lines) {
   const ck_conv_geometry *g = &job->geometry;
   size_t stride = ck_winograd_stride(g->out_blocks, job->conv->tile_block), row_stride = (size_t)g->out_width * CK_LANES;
   size_t positions = (size_t)g->out_height * (size_t)g->out_width;
@@ -98,6 +114,7 @@ static __attribute__((noinline)) void winograd_outputs(const conv_job *job, cons
       image = tile->image;
       epilogue = epilogue_block(job->epilogue, first_image + (size_t)image, block, g->out_blocks, positions);
     }
+    prefetch_upcoming(next, prefetched_lines);
     v16 results[16];
     transform_output_tile(source, stride, results);
     if (tile->rows == 4 && tile->columns == 4) {
@@ -128,13 +145,20 @@ static void winograd_unit(void *context, int unit, int worker) {
   for (int block = begin; block < end; ++block) clear_region(&scratch.regions[block]);
 
   int total = images * ck_winograd_tiles(g), tile_block = job->conv->tile_block;
+  size_t positions = (size_t)g->in_height * (size_t)g->in_width;
+  // Images of a group follow each other in memory: their planes are one long row of blocks.
+  upcoming_operand next = upcoming(job->operand, (size_t)(first_image + job->images_per_unit * ck_pool_threads(job->pool)), (size_t)job->n,
+                                   g->in_blocks, positions, 0, positions);
+  if (next.blocks * images * next.stream_count * (int)positions * CK_LANES * (int)sizeof(float) <= PREFETCH_BYTES) next.blocks *= images;
+  int prefetched_lines = lines_per_step(&next, total * (end - begin));
   for (int first = 0; first < total; first += tile_block) {
     winograd_tile tiles[MAXIMUM_TILE_BLOCK];
     int count = ck_minimum(tile_block, total - first);
     list_tiles(g, scratch.packed, first, count, tiles);
-    winograd_inputs(g, tiles, count, tile_block, scratch.transformed);
+    winograd_inputs(job, (size_t)first_image, tiles, count, begin, end, scratch.transformed);
     winograd_products(job, &scratch, count, begin, end);
-    for (int block = begin; block < end; ++block) winograd_outputs(job, &scratch, (size_t)first_image, tiles, count, block);
+    for (int block = begin; block < end; ++block)
+      winograd_outputs(job, &scratch, (size_t)first_image, tiles, count, block, &next, prefetched_lines);
   }
   for (int image = 0; image < images; ++image)
     for (int block = begin; block < end; ++block)

@@ -17,6 +17,8 @@ typedef struct {
   int tap_count;
   const float *weights;  // the first output block
   size_t weights_per_input_block, weights_per_output_block;
+  upcoming_operand *next;  // prefetched a few lines at a time between the taps: a burst would only queue up
+  int prefetched_lines;
 } product_source;
 
 INLINE void accumulate(const float *input, const float *weights, size_t output_block_stride, int channels, int positions, int blocks, v16 *sum) {
@@ -36,9 +38,11 @@ INLINE void product(const product_source *source, int positions, int blocks, v16
   const float *input = source->input, *weights = source->weights;
   for (int left = source->input_channels; left > 0; left -= CK_LANES) {
     int channels = left < CK_LANES ? left : CK_LANES;
-    for (int t = 0; t < source->tap_count; ++t)
+    for (int t = 0; t < source->tap_count; ++t) {
+      prefetch_upcoming(source->next, source->prefetched_lines);
       accumulate(input + source->taps[t].input, weights + source->taps[t].weights, source->weights_per_output_block, channels, positions, blocks,
                  sum);
+    }
     input += source->input_block_stride;
     weights += source->weights_per_input_block;
   }
@@ -59,6 +63,7 @@ typedef void (*raw_piece)(const float *input, size_t input_block_stride, int cha
 #define DEFINE_PIECE(P, B)                                                                                                         \
   static __attribute__((noinline)) void product_##P##_##B(const product_source *source, product_target *target, size_t offset,     \
                                                           size_t step) {                                                           \
+    UNROLLED for (int b = 0; b < B; ++b) prefetch_results(&target->epilogue[b], P, offset, step);                            \
     v16 sum[P * B];                                                                                                                \
     product(source, P, B, sum);                                                                                                    \
     UNROLLED for (int b = 0; b < B; ++b) {                                                                                         \
