@@ -26,7 +26,11 @@ let package = Package(
     .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: strict),
-    .testTarget(name: "VisionTests", dependencies: ["Vision", "Engine"], swiftSettings: strict),
-    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Vision", "Engine"], swiftSettings: strict),
+    .target(
+      name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine"], swiftSettings: strict),
+    .testTarget(
+      name: "StreamsTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CShapes"], swiftSettings: strict),
   ]
 )
