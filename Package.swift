@@ -36,7 +36,11 @@ let package = Package(
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
     .testTarget(name: "TTATests", dependencies: ["TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict),
-    .testTarget(name: "VisionTests", dependencies: ["Vision", "Engine"], swiftSettings: strict),
-    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Vision", "Engine"], swiftSettings: strict),
+    .target(
+      name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine"], swiftSettings: strict),
+    .testTarget(
+      name: "StreamsTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CShapes"], swiftSettings: strict),
   ]
 )

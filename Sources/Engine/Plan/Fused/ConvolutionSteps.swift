@@ -1,0 +1,105 @@
+// Steps that run convolutions in blocked layout.
+
+internal import CKernels
+
+/// Where a convolution's packed weights come from.
+struct PackedSource: Sendable {
+  let key: Program.PackedKey
+  let weight: ParameterID
+  /// A buffer to pack into at every run; nil: the program keeps packed weights.
+  let transient: BufferID?
+
+  func weights(_ conv: ck_conv, _ frame: borrowing Frame) -> UnsafePointer<Float> {
+    var conv = conv
+    let (values, pool) = (frame.parameters.pointer(weight), frame.pool.handle)
+    if let transient {
+      ck_conv_pack(&conv, pool, values, frame.floats(transient))
+      return UnsafePointer(frame.floats(transient))
+    }
+    return frame.program.packedWeights(key, stamp: frame.parameters.stamp(weight), count: ck_conv_packed_count(&conv)) { target in
+      ck_conv_pack(&conv, pool, values, target)
+    }
+  }
+}
+
+/// A convolution forward: evaluates its operand while packing, takes moments of its output.
+final class ConvolutionForward: SummingStep, @unchecked Sendable {
+  let name: String
+  let conv: ck_conv
+  let source: PackedSource
+  let operand: OperandSpecification
+  /// Changed only while the plan is compiled.
+  private(set) var epilogue: EpilogueSpecification
+  private var center: (parameter: ParameterID, buffer: BufferID)?
+  private let bias: ParameterID?
+  /// Constants of the input normalisation, padded, for a stem.
+  private let normalization: Tensor?
+
+  init(
+    _ name: String, _ conv: ck_conv, _ source: PackedSource, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification,
+    bias: ParameterID?, normalization: Normalize? = nil
+  ) {
+    (self.name, self.conv, self.source, self.operand, self.epilogue, self.bias) = (name, conv, source, operand, epilogue, bias)
+    self.normalization = normalization.map {
+      let padding = [Float](repeating: 0, count: 16 - $0.scale.count)
+      return Tensor($0.scale + padding + $0.shift + padding, shape: [32])
+    }
+  }
+  func attach(_ sums: SumsSpecification, center: (parameter: ParameterID, buffer: BufferID)?) {
+    epilogue.sums = sums
+    self.center = center
+  }
+  /// Adds a stored value to the result: a residual shortcut.
+  func attach(addend: BufferID) { epilogue.addend = addend }
+
+  var label: String { "\(name): \(Self.title(conv)) forward" }
+  static func title(_ conv: ck_conv) -> String {
+    switch conv.algorithm {
+    case CK_CONV_WINOGRAD: "winograd"
+    case CK_CONV_POINTWISE: "pointwise"
+    case CK_CONV_DEPTHWISE: "depthwise"
+    case CK_CONV_STEM: "stem"
+    default: "direct"
+    }
+  }
+  func run(_ frame: borrowing Frame) {
+    fill(center?.buffer, with: center?.parameter, frame)
+    fill(epilogue.bias, with: bias, frame)
+    var conv = conv
+    var operand = operand.resolve(frame)
+    if let normalization {
+      let values = UnsafePointer(normalization.storage.pointer)
+      operand.affine = ck_affine(scale: values, shift: values + 16, image_stride: 0)
+    }
+    var epilogue = epilogue.resolve(frame)
+    ck_conv_run(&conv, frame.pool.handle, Int32(frame.images), source.weights(conv, frame), &operand, &epilogue)
+  }
+  /// Copies a parameter of one value per channel into a buffer of whole blocks.
+  private func fill(_ buffer: BufferID?, with parameter: ParameterID?, _ frame: borrowing Frame) {
+    guard let buffer, let parameter else { return }
+    let count = Int(conv.shape.filters)
+    let target = frame.floats(buffer)
+    target.update(from: frame.parameters.pointer(parameter), count: count)
+    (target + count).update(repeating: 0, count: paddedChannels(count) - count)
+  }
+}
+
+/// The gradient of a convolution's input.
+final class ConvolutionBackward: PlanStep {
+  let name: String
+  let conv: ck_conv
+  let source: PackedSource
+  let operand: OperandSpecification
+  let epilogue: EpilogueSpecification
+
+  init(_ name: String, _ conv: ck_conv, _ source: PackedSource, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification) {
+    (self.name, self.conv, self.source, self.operand, self.epilogue) = (name, conv, source, operand, epilogue)
+  }
+  var label: String { "\(name): \(ConvolutionForward.title(conv)) backward" }
+  func run(_ frame: borrowing Frame) {
+    var conv = conv
+    var operand = operand.resolve(frame)
+    var epilogue = epilogue.resolve(frame)
+    ck_conv_run(&conv, frame.pool.handle, Int32(frame.images), source.weights(conv, frame), &operand, &epilogue)
+  }
+}

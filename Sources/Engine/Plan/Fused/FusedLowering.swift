@@ -1,0 +1,460 @@
+// The fused path, forward: convolution networks in blocked layout.
+//
+// A convolution reads the raw output of the previous one and applies norm, shortcut and activation while it packs; its epilogue takes the
+// moments of its own output. So norm layers, activations and sums emit nothing: they become part of what the next convolution reads.
+
+internal import CKernels
+
+/// Lowers the nodes it knows into fused steps; what it does not know runs as an operator on plain rows.
+final class FusedLowering {
+  unowned let compiler: Compiler
+  private var consumers: [[Int]]
+  private var transient: (buffer: BufferID, bytes: Int)?
+  private var packedBytes = 0
+
+  /// Packed weights are kept up to this many bytes per plan; further layers pack into scratch at every run. Winograd's are four times the weights:
+  /// those of a WRN-28-10 in both directions would take 1.2 GB.
+  private static let packedLimit = 384 << 20
+
+  init(_ compiler: Compiler) {
+    self.compiler = compiler
+    consumers = Array(repeating: [], count: compiler.graph.nodes.count)
+    for (index, node) in compiler.graph.nodes.enumerated() {
+      for input in node.inputs where input >= 0 { consumers[input].append(index) }
+    }
+    for tap in compiler.key.taps {
+      if let node = try? compiler.graph.node(of: tap) { consumers[node].append(-1) }
+    }
+  }
+  private var graph: Graph { compiler.graph }
+
+  /// The value of a node, or nil where the readable path has to do it.
+  func lower(_ index: Int) throws(TTAError) -> PlanValue? {
+    let node = graph.nodes[index]
+    let inputs = node.inputs.map { compiler.value(of: $0) }
+    if node.parameters.contains(where: { compiler.key.differentiated.contains($0) && graph.parameters[$0.index].role != .normScale
+      && graph.parameters[$0.index].role != .normShift }) { return nil }
+    switch node.operation {
+    case let normalize as Normalize where node.inputs == [Graph.images] && normalize.mean.count <= 4 && !compiler.key.differentiatesImages:
+      return NormalizedImages(node: index, normalize, shape: node.shape)
+    case let convolution as Convolution: return lower(index, convolution, inputs[0])
+    case let norm as BatchNorm: return lowerNorm(index, .batch(norm), inputs[0])
+    case let norm as GroupNorm: return lowerNorm(index, .group(norm), inputs[0])
+    case let activation as Activation: return lower(index, activation, inputs[0])
+    case is Add: return lowerAdd(index, inputs[0], inputs[1])
+    case let pooling as Pooling: return lower(index, pooling, inputs[0])
+    case let mean as Mean where mean.axis == .positions: return lowerMean(index, inputs[0])
+    case let shortcut as Shortcut: return lower(index, shortcut, inputs[0])
+    default: return nil
+    }
+  }
+  private func gradientNeeded(_ index: Int) -> Bool { compiler.gradientNeeded[index] }
+  /// A new stored value that the next step will write.
+  private func stored(_ shape: Shape, requiresGradient: Bool) -> StoredValue {
+    StoredValue(blockedRows(shape), shape: shape, requiresGradient: requiresGradient, writtenAt: compiler.forwardStepCount)
+  }
+  func blockedRows(_ shape: Shape) -> BufferID { compiler.buffer(bytesPerImage: paddedChannels(shape[0]) * shape[1] * shape[2] * 4) }
+
+  // MARK: - Reading values
+
+  /// True where somebody other than a convolution reads a value, so that it has to lie in memory.
+  private func needsMemory(_ site: SiteValue, _ readers: [Int]) -> Bool {
+    if site.second != nil, readers.count > 1 || (site.activation != CK_ACTIVATION_NONE && site.requiresGradient) { return true }
+    return readers.contains { reader in
+      guard reader >= 0 else { return false }
+      return graph.nodes[reader].operation is Add || graph.nodes[reader].operation is Shortcut
+    }
+  }
+  /// How a value is read by one more step.
+  func operand(of value: PlanValue) -> OperandSpecification {
+    switch value {
+    case let stored as StoredValue: return OperandSpecification(x: stored.buffer)
+    case let site as SiteValue:
+      if let buffer = site.materialized { return OperandSpecification(x: buffer) }
+      var operand = OperandSpecification(x: buffer(of: site.first), affine: site.first.norm?.affine, activation: site.activation)
+      if let second = site.second {
+        operand.second = buffer(of: second)
+        operand.secondAffine = second.norm?.affine
+      }
+      return operand
+    default: fatalError("a value in another layout was read as blocked")
+    }
+  }
+  func buffer(of addend: Addend) -> BufferID {
+    switch addend.source {
+    case .stored(let stored): return stored.buffer
+    case .site(let site): return materialize(site)
+    }
+  }
+  /// The buffer that holds a site's value; a step of its own evaluates it if nothing did so far.
+  @discardableResult func materialize(_ site: SiteValue) -> BufferID {
+    if let buffer = site.materialized { return buffer }
+    let operand = operand(of: site)
+    let epilogue = EpilogueSpecification(output: blockedRows(site.shape))
+    compiler.emit(Elementwise("evaluate", site.shape, operand, epilogue), touching: operand.touched + epilogue.touched)
+    site.materialize(in: epilogue.output, at: compiler.forwardStepCount)
+    return epilogue.output
+  }
+  /// A reader registers: one more gradient will arrive at the value.
+  func register(_ value: PlanValue) {
+    if let site = value as? SiteValue, site.requiresGradient { site.expected += 1 }
+  }
+  /// A plain image in blocked layout.
+  private func blocked(_ value: PlanValue) throws(TTAError) -> PlanValue {
+    guard let plain = value as? PlainValue else { return value }
+    let stored = stored(plain.shape, requiresGradient: plain.requiresGradient)
+    compiler.emit(ToBlocked(plain.shape, plain.buffer, stored.buffer), touching: [plain.buffer, stored.buffer])
+    if plain.requiresGradient {
+      compiler.onBackward { [self] () throws(TTAError) in
+        guard let operand = gradientOperand(of: stored) else { return }
+        let rows = compiler.rows(plain.shape)
+        compiler.emitBackward(FromBlocked(plain.shape, operand, rows), touching: operand.touched + [rows])
+        compiler.contribute(rows, to: plain)
+      }
+    }
+    return stored
+  }
+  /// A value in plain rows, for operators without a fused form and for taps.
+  func plain(_ value: PlanValue) -> PlainValue {
+    if let images = value as? NormalizedImages {
+      if let done = normalizedRows { return done }
+      let result = PlainValue(compiler.rows(images.shape), shape: images.shape, requiresGradient: false)
+      let none = compiler.buffer()
+      let binding = OperatorBinding(
+        operation: images.operation, name: graph.nodes[images.node].name, inputs: [.images], inputShapes: [images.shape],
+        outputShape: images.shape, output: result.buffer, keptPerImage: none, keptPerBatch: none, partialSums: none, parameters: [],
+        reportsMoments: false)
+      compiler.emit(OperatorForward(binding), touching: [result.buffer, none])
+      normalizedRows = result
+      return result
+    }
+    if let done = plainForms[ObjectIdentifier(value)] { return done }
+    let operand = operand(of: value)
+    let result = PlainValue(compiler.rows(value.shape), shape: value.shape, requiresGradient: value.requiresGradient)
+    compiler.emit(FromBlocked(value.shape, operand, result.buffer), touching: operand.touched + [result.buffer])
+    plainForms[ObjectIdentifier(value)] = result
+    guard value.requiresGradient else { return result }
+    register(value)
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard let gradient = result.gradient else { return arrive(nothingAt: value) }
+      let blocks = blockedRows(value.shape)
+      compiler.emitBackward(ToBlocked(value.shape, gradient, blocks), touching: [gradient, blocks])
+      arrive(blocks, at: value)
+    }
+    return result
+  }
+  private var normalizedRows: PlainValue?
+  private var plainForms: [ObjectIdentifier: PlainValue] = [:]
+
+  // MARK: - Convolutions
+
+  private func lower(_ index: Int, _ operation: Convolution, _ input: PlanValue) -> PlanValue? {
+    let depthwise = operation.groups > 1 && operation.groups == input.shape[0] && operation.filters == operation.groups
+    guard operation.groups == 1 || depthwise, operation.dilation == .init(1), input.shape.rank == 3 else { return nil }
+    let output = graph.nodes[index].shape
+    var shape = ck_conv_shape(
+      channels: Int32(input.shape[0]), filters: Int32(output[0]), height: Int32(input.shape[1]), width: Int32(input.shape[2]),
+      out_height: Int32(output[1]), out_width: Int32(output[2]), kernel_height: Int32(operation.kernel.height),
+      kernel_width: Int32(operation.kernel.width), stride_height: Int32(operation.stride.height), stride_width: Int32(operation.stride.width),
+      pad_top: Int32(operation.padding.top), pad_left: Int32(operation.padding.left), depthwise: depthwise)
+    let exact = compiler.key.lowering == .exact
+    func algorithm(_ direction: ck_direction, plain: Bool) -> ck_conv_algorithm? {
+      let chosen = ck_conv_choose(&shape, direction, exact)
+      if (chosen == CK_CONV_STEM) == plain { return ck_conv_supports(&shape, direction, chosen) ? chosen : nil }
+      let other = plain ? CK_CONV_STEM : (depthwise ? CK_CONV_DEPTHWISE : CK_CONV_DIRECT)
+      return ck_conv_supports(&shape, direction, other) ? other : nil
+    }
+    let isStem = input is NormalizedImages && algorithm(CK_FORWARD, plain: true) != nil
+    guard let forward = algorithm(CK_FORWARD, plain: isStem) else { return nil }
+    let backward = input.requiresGradient ? algorithm(CK_BACKWARD_DATA, plain: false) : nil
+    if input.requiresGradient, backward == nil { return nil }
+    var value = input
+    if !isStem {
+      if input is NormalizedImages { value = plain(input) }
+      guard let blocks = try? blocked(value) else { return nil }
+      value = blocks
+    }
+
+    // What is read, and whether it is kept on the way.
+    var operand: OperandSpecification
+    if isStem {
+      operand = OperandSpecification(x: .images)
+    } else {
+      if let site = value as? SiteValue, site.materialized == nil, needsMemory(site, consumers[inputNode(index)]) {
+        if operation.stride == .init(1), !depthwise {
+          operand = self.operand(of: site)
+          let kept = blockedRows(site.shape)
+          operand.store = kept
+          site.materialize(in: kept, at: compiler.forwardStepCount)
+        } else {
+          materialize(site)
+          operand = self.operand(of: site)
+        }
+      } else {
+        operand = self.operand(of: value)
+      }
+      register(value)
+    }
+    let node = graph.nodes[index]
+    let result = stored(output, requiresGradient: gradientNeeded(index))
+    var epilogue = EpilogueSpecification(output: result.buffer)
+    let bias = node.parameters.count > 1 ? node.parameters[1] : nil
+    if bias != nil { epilogue.bias = compiler.buffer(fixedBytes: paddedChannels(output[0]) * 4) }
+    let conv = ck_conv_make(&shape, CK_FORWARD, forward)
+    let source = packedSource(index, conv, node.parameters[0])
+    let step = ConvolutionForward(
+      node.name, conv, source, operand, epilogue, bias: bias, normalization: isStem ? (input as? NormalizedImages)?.operation : nil)
+    result.producer = (step, compiler.forwardStepCount)
+    compiler.emit(step, touching: operand.touched + epilogue.touched + [source.transient].compactMap { $0 })
+    if let backward {
+      let conv = ck_conv_make(&shape, CK_BACKWARD_DATA, backward)
+      let source = packedSource(index, conv, node.parameters[0])
+      compiler.onBackward { [self] () throws(TTAError) in
+        guard let operand = gradientOperand(of: result) else { return arrive(nothingAt: value) }
+        let epilogue = arrivingEpilogue(at: value)
+        compiler.emitBackward(
+          ConvolutionBackward(node.name, conv, source, operand, epilogue),
+          touching: operand.touched + epilogue.touched + [source.transient].compactMap { $0 })
+        didArrive(epilogue, at: value)
+      }
+    }
+    return result
+  }
+  private func inputNode(_ index: Int) -> Int { graph.nodes[index].inputs[0] }
+
+  private func packedSource(_ index: Int, _ conv: ck_conv, _ weight: ParameterID) -> PackedSource {
+    var conv = conv
+    compiler.reserve(scratch: ck_conv_scratch_bytes(&conv))
+    let bytes = ck_conv_packed_count(&conv) * 4
+    packedBytes += bytes
+    let key = Program.PackedKey(node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue)
+    let buffer = packedBytes > Self.packedLimit ? compiler.buffer(fixedBytes: bytes) : nil
+    return PackedSource(key: key, weight: weight, transient: buffer)
+  }
+
+  // MARK: - Norms, activations, sums
+
+  private func lowerNorm(_ index: Int, _ kind: FusedNorm.Kind, _ input: PlanValue) -> PlanValue? {
+    let stored: StoredValue
+    switch input {
+    case let value as StoredValue: stored = value
+    case let site as SiteValue: stored = storedForm(of: site)
+    default: return nil
+    }
+    let node = graph.nodes[index]
+    let (channels, padded) = (node.shape[0], paddedChannels(node.shape[0]))
+    let norm: FusedNorm
+    var readsMoments = true
+    switch kind {
+    case .batch:
+      norm = FusedNorm(
+        kind: kind, node: index, channels: channels, positions: node.shape[1] * node.shape[2], parameters: node.parameters,
+        input: stored.buffer, coefficients: compiler.buffer(fixedBytes: 3 * padded * 4), kept: compiler.buffer(fixedBytes: 4 * channels * 8),
+        gradientCoefficients: compiler.buffer(fixedBytes: 3 * padded * 4))
+      readsMoments = compiler.key.statistics != .stored || compiler.key.reportsMoments
+      compiler.report(
+        moments: .init(node: index, buffer: norm.kept, channels: channels, positions: node.shape[1] * node.shape[2]))
+    case .group(let operation):
+      norm = FusedNorm(
+        kind: kind, node: index, channels: channels, positions: node.shape[1] * node.shape[2], parameters: node.parameters,
+        input: stored.buffer, coefficients: compiler.buffer(bytesPerImage: 3 * padded * 4),
+        kept: compiler.buffer(bytesPerImage: 2 * operation.groups * 8), gradientCoefficients: compiler.buffer(bytesPerImage: 3 * padded * 4))
+    }
+    let sums = readsMoments ? moments(of: stored, centeredOn: norm.runningMean) : nil
+    let center = sums?.center?.buffer
+    compiler.emit(
+      NormForward(node.name, norm, sums: sums?.sums, center: center),
+      touching: [norm.coefficients, norm.kept] + [sums?.sums, center].compactMap { $0 })
+    return SiteValue(
+      Addend(source: .stored(stored), norm: norm), nil, CK_ACTIVATION_NONE, shape: node.shape, requiresGradient: gradientNeeded(index))
+  }
+  /// A site in memory as a stored value of its own.
+  private func storedForm(of site: SiteValue) -> StoredValue {
+    let operand = operand(of: site)
+    let result = stored(site.shape, requiresGradient: site.requiresGradient)
+    let epilogue = EpilogueSpecification(output: result.buffer)
+    let step = Elementwise("evaluate", site.shape, operand, epilogue)
+    result.producer = (step, compiler.forwardStepCount)
+    compiler.emit(step, touching: operand.touched + epilogue.touched)
+    register(site)
+    if site.requiresGradient {
+      compiler.onBackward { [self] () throws(TTAError) in
+        guard let gradient = plainGradient(of: result) else { return arrive(nothingAt: site) }
+        arrive(gradient, at: site)
+      }
+    }
+    return result
+  }
+  /// Sums of a stored value, taken by the step that writes it, or by one more pass.
+  private func moments(of stored: StoredValue, centeredOn parameter: ParameterID?) -> SumsSpecification {
+    if let moments = stored.moments { return moments }
+    let padded = paddedChannels(stored.shape[0])
+    var sums = SumsSpecification(sums: compiler.buffer(bytesPerImage: 2 * padded * 8))
+    var center: (parameter: ParameterID, buffer: BufferID)?
+    if let parameter {
+      let buffer = compiler.buffer(fixedBytes: padded * 4)
+      center = (parameter, buffer)
+      sums.center = AffineReference(buffer: buffer, scale: 0, shift: nil, imageStride: 0)
+    }
+    stored.moments = sums
+    if let producer = stored.producer {
+      producer.step.attach(sums, center: center)
+      compiler.touch(sums.touched, inForwardStep: producer.index)
+    } else {
+      let operand = OperandSpecification(x: stored.buffer)
+      let step = Elementwise("moments", stored.shape, operand, EpilogueSpecification(output: stored.buffer))
+      step.attach(sums, center: center)
+      compiler.emit(step, touching: operand.touched + sums.touched)
+    }
+    return sums
+  }
+
+  private func lower(_ index: Int, _ operation: Activation, _ input: PlanValue) -> PlanValue? {
+    let code: ck_activation
+    switch operation.function {
+    case .relu: code = CK_ACTIVATION_RELU
+    case .relu6: code = CK_ACTIVATION_RELU6
+    default: return nil
+    }
+    let (shape, needed) = (graph.nodes[index].shape, gradientNeeded(index))
+    switch input {
+    case let stored as StoredValue:
+      return SiteValue(Addend(source: .stored(stored)), nil, code, shape: shape, requiresGradient: needed)
+    case let site as SiteValue:
+      // The sum before the activation is nobody else's: the activation joins it.
+      if site.activation == CK_ACTIVATION_NONE, site.materialized == nil, consumers[inputNode(index)].count == 1 {
+        return SiteValue(site.first, site.second, code, shape: shape, requiresGradient: needed)
+      }
+      materialize(site)
+      register(site)
+      return SiteValue(Addend(source: .site(site)), nil, code, shape: shape, requiresGradient: needed)
+    default: return nil
+    }
+  }
+
+  private func lowerAdd(_ index: Int, _ left: PlanValue, _ right: PlanValue) -> PlanValue? {
+    guard left is StoredValue || left is SiteValue, right is StoredValue || right is SiteValue, left !== right else { return nil }
+    if let fused = addInEpilogue(index, left, right) ?? addInEpilogue(index, right, left) { return fused }
+    let inputs = graph.nodes[index].inputs
+    let first = addend(left, readers: consumers[inputs[0]])
+    let second = addend(right, readers: consumers[inputs[1]])
+    return SiteValue(first, second, CK_ACTIVATION_NONE, shape: graph.nodes[index].shape, requiresGradient: gradientNeeded(index))
+  }
+  /// A side of a sum: as a norm over a stored value where nobody else reads it, else from memory.
+  private func addend(_ value: PlanValue, readers: [Int]) -> Addend {
+    if let stored = value as? StoredValue { return Addend(source: .stored(stored)) }
+    guard let site = value as? SiteValue else { fatalError("a sum over another layout") }
+    if site.second == nil, site.activation == CK_ACTIVATION_NONE, site.materialized == nil, readers.count == 1, case .stored = site.first.source {
+      return site.first
+    }
+    materialize(site)
+    register(site)
+    return Addend(source: .site(site))
+  }
+  /// A raw convolution output that only this sum reads: the other side is added in the convolution's epilogue, so that the sum lies in memory
+  /// with its moments (pre-activation networks).
+  private func addInEpilogue(_ index: Int, _ raw: PlanValue, _ other: PlanValue) -> PlanValue? {
+    guard let raw = raw as? StoredValue, let producer = raw.producer, let step = producer.step as? ConvolutionForward,
+      step.epilogue.addend == nil, raw.moments == nil,
+      let rawNode = graph.nodes[index].inputs.first(where: { compiler.value(of: $0) === raw }), consumers[rawNode].count == 1
+    else { return nil }
+    let addend: BufferID
+    switch other {
+    case let stored as StoredValue:
+      guard stored.writtenAt < producer.index else { return nil }
+      addend = stored.buffer
+    case let site as SiteValue:
+      guard let buffer = site.materialized, site.materializedAt < producer.index else { return nil }
+      register(site)
+      addend = buffer
+    default: return nil
+    }
+    step.attach(addend: addend)
+    compiler.touch([addend], inForwardStep: producer.index)
+    let needed = gradientNeeded(index)
+    let sum = StoredValue(raw.buffer, shape: raw.shape, requiresGradient: needed, writtenAt: raw.writtenAt)
+    sum.producer = producer
+    guard needed else { return sum }
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard other.requiresGradient else {
+        raw.terms += sum.terms
+        return
+      }
+      guard let gradient = plainGradient(of: sum) else { return arrive(nothingAt: other) }
+      raw.terms.append(.plain(gradient))
+      arrive(gradient, at: other)
+    }
+    return sum
+  }
+
+  // MARK: - Pooling and shortcuts
+
+  private func lower(_ index: Int, _ operation: Pooling, _ input: PlanValue) -> PlanValue? {
+    guard input is StoredValue || input is SiteValue else { return nil }
+    let output = graph.nodes[index].shape
+    var shape = ck_pool_shape(
+      channels: Int32(input.shape[0]), height: Int32(input.shape[1]), width: Int32(input.shape[2]), out_height: Int32(output[1]),
+      out_width: Int32(output[2]), kernel_height: Int32(operation.kernel.height), kernel_width: Int32(operation.kernel.width),
+      stride_height: Int32(operation.stride.height), stride_width: Int32(operation.stride.width), pad_top: Int32(operation.padding.height),
+      pad_left: Int32(operation.padding.width), maximum: operation.kind == .maximum, count_include_pad: operation.kind != .average(countsPadding: false))
+    compiler.reserve(scratch: ck_pooling_scratch_bytes(&shape))
+    keepIfNeeded(input, index)
+    let operand = operand(of: input)
+    register(input)
+    let result = stored(output, requiresGradient: gradientNeeded(index))
+    let epilogue = EpilogueSpecification(output: result.buffer)
+    let name = graph.nodes[index].name
+    let step = PoolingForward("\(name): pooling", shape, operand, epilogue)
+    result.producer = (step, compiler.forwardStepCount)
+    compiler.emit(step, touching: operand.touched + epilogue.touched)
+    guard result.requiresGradient else { return result }
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard let gradient = plainGradient(of: result) else { return arrive(nothingAt: input) }
+      let epilogue = arrivingEpilogue(at: input)
+      compiler.emitBackward(
+        PoolingBackward("\(name): pooling backward", shape, operand, gradient, epilogue),
+        touching: operand.touched + epilogue.touched + [gradient])
+      didArrive(epilogue, at: input)
+    }
+    return result
+  }
+  private func lowerMean(_ index: Int, _ input: PlanValue) -> PlanValue? {
+    guard input is StoredValue || input is SiteValue else { return nil }
+    keepIfNeeded(input, index)
+    let operand = operand(of: input)
+    register(input)
+    let result = PlainValue(compiler.rows(graph.nodes[index].shape), shape: graph.nodes[index].shape, requiresGradient: gradientNeeded(index))
+    compiler.emit(GlobalAverage(input.shape, operand, result.buffer), touching: operand.touched + [result.buffer])
+    guard result.requiresGradient else { return result }
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard let gradient = result.gradient else { return arrive(nothingAt: input) }
+      let epilogue = arrivingEpilogue(at: input)
+      compiler.emitBackward(GlobalAverageBackward(input.shape, gradient, epilogue), touching: epilogue.touched + [gradient])
+      didArrive(epilogue, at: input)
+    }
+    return result
+  }
+  private func keepIfNeeded(_ value: PlanValue, _ index: Int) {
+    if let site = value as? SiteValue, site.materialized == nil, needsMemory(site, consumers[inputNode(index)]) { materialize(site) }
+  }
+  private func lower(_ index: Int, _ operation: Shortcut, _ input: PlanValue) -> PlanValue? {
+    let source: BufferID
+    switch input {
+    case let stored as StoredValue: source = stored.buffer
+    case let site as SiteValue: source = materialize(site)
+    default: return nil
+    }
+    register(input)
+    let node = graph.nodes[index]
+    let result = stored(node.shape, requiresGradient: gradientNeeded(index))
+    compiler.emit(ShortcutStep(node.name, operation, input.shape, source, result.buffer, backward: false), touching: [source, result.buffer])
+    guard result.requiresGradient else { return result }
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard let gradient = plainGradient(of: result) else { return arrive(nothingAt: input) }
+      let target = blockedRows(input.shape)
+      compiler.emitBackward(ShortcutStep(node.name, operation, input.shape, gradient, target, backward: true), touching: [gradient, target])
+      arrive(target, at: input)
+    }
+    return result
+  }
+}

@@ -1,0 +1,89 @@
+// What fused steps read and write, in terms of buffers: turned into the kernels' structures when a step runs.
+
+internal import CKernels
+
+/// Channels padded to whole blocks of 16.
+func paddedChannels(_ channels: Int) -> Int { (channels + 15) / 16 * 16 }
+
+/// Scale and shift per channel inside a buffer of coefficients.
+struct AffineReference: Sendable {
+  var buffer: BufferID
+  /// Offsets in floats; nil stands for 1 or 0.
+  var scale: Int?, shift: Int?
+  /// Floats from one image's set to the next; 0 when all images share one.
+  var imageStride: Int
+
+  func resolve(_ frame: borrowing Frame) -> ck_affine {
+    let base = UnsafePointer(frame.floats(buffer))
+    return ck_affine(scale: scale.map { base + $0 }, shift: shift.map { base + $0 }, image_stride: imageStride)
+  }
+}
+
+/// A value evaluated while it is read: activation(affine(x) + affine(second) + third).
+struct OperandSpecification: Sendable {
+  var x: BufferID
+  var affine: AffineReference?
+  var second: BufferID?, secondAffine: AffineReference?
+  var third: BufferID?
+  var activation = CK_ACTIVATION_NONE
+  /// Where the evaluated value is kept as well.
+  var store: BufferID?
+
+  var touched: [BufferID] { [x] + [affine?.buffer, second, secondAffine?.buffer, third, store].compactMap { $0 } }
+  func resolve(_ frame: borrowing Frame) -> ck_operand {
+    var operand = ck_operand()
+    operand.x = frame.reading(x)
+    if let affine { operand.affine = affine.resolve(frame) }
+    if let second { operand.second = frame.reading(second) }
+    if let secondAffine { operand.second_affine = secondAffine.resolve(frame) }
+    if let third { operand.third = frame.reading(third) }
+    operand.activation = activation
+    if let store { operand.store = frame.floats(store) }
+    return operand
+  }
+}
+
+/// Sums per image and channel.
+struct SumsSpecification: Sendable {
+  var sums: BufferID
+  /// nil: moments of the result itself.
+  var source: BufferID?
+  var center: AffineReference?
+  var touched: [BufferID] { [sums] + [source, center?.buffer].compactMap { $0 } }
+  func resolve(_ frame: borrowing Frame) -> ck_sums {
+    var result = ck_sums()
+    result.sums = frame.doubles(sums)
+    if let source { result.source = frame.reading(source) }
+    if let center {
+      let affine = center.resolve(frame)
+      result.center = affine.scale
+      result.center_stride = affine.image_stride
+    }
+    return result
+  }
+}
+
+/// What happens to each result before it is stored.
+struct EpilogueSpecification: Sendable {
+  var output: BufferID
+  var bias: BufferID?
+  var addend: BufferID?
+  var maskActivation = CK_ACTIVATION_NONE, maskSource: BufferID?, maskAffine: AffineReference?
+  var sums: SumsSpecification?, moreSums: SumsSpecification?
+
+  var touched: [BufferID] {
+    [output] + [bias, addend, maskSource, maskAffine?.buffer].compactMap { $0 } + (sums?.touched ?? []) + (moreSums?.touched ?? [])
+  }
+  func resolve(_ frame: borrowing Frame) -> ck_epilogue {
+    var epilogue = ck_epilogue()
+    epilogue.output = frame.floats(output)
+    if let bias { epilogue.bias = UnsafePointer(frame.floats(bias)) }
+    if let addend { epilogue.addend = frame.reading(addend) }
+    epilogue.mask.activation = maskActivation
+    if let maskSource { epilogue.mask.source = frame.reading(maskSource) }
+    if let maskAffine { epilogue.mask.affine = maskAffine.resolve(frame) }
+    if let sums { epilogue.sums = sums.resolve(frame) }
+    if let moreSums { epilogue.more_sums = moreSums.resolve(frame) }
+    return epilogue
+  }
+}

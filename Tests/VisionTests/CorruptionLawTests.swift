@@ -1,0 +1,156 @@
+// Laws of corruptions: their names, their random numbers, and what no picture may break.
+
+import Engine
+import Foundation
+import Testing
+import VisionTestSupport
+
+@testable import Vision
+
+@Suite struct CorruptionNameTests {
+  @Test func bothSpellingsAreAccepted() throws {
+    for kind in CorruptionKind.all {
+      #expect(try CorruptionKind.named(kind.name) == kind)
+      #expect(try CorruptionKind.named(kind.fileName) == kind)
+      #expect(!kind.name.contains("_") && !kind.fileName.contains("-"))
+    }
+    #expect(Set(CorruptionKind.all.map(\.id)).count == CorruptionKind.all.count)
+    #expect(Set(CorruptionKind.all.map(\.name)).count == CorruptionKind.all.count)
+  }
+
+  @Test func anUnknownNameListsTheNearest() {
+    let error = errorThrown { try CorruptionKind.named("gausian_noise") }
+    #expect(error?.code == .usage)
+    #expect(error?.message == "unknown corruption \"gausian_noise\"")
+    #expect(error?.hint == "nearest names: gaussian-noise, impulse-noise, brightness")
+  }
+
+  @Test func groupsHoldTheirMembers() throws {
+    #expect(try CorruptionKind.group("all") == CorruptionKind.all)
+    #expect(try CorruptionKind.group("noise").allSatisfy { $0.family == .noise })
+    #expect(try CorruptionKind.group("standard") + CorruptionKind.group("extra") == CorruptionKind.all)
+    #expect(try CorruptionKind.group("impulse-noise").map(\.name) == ["impulse-noise"])
+    #expect(errorThrown { try CorruptionKind.group("standart") }?.hint?.hasPrefix("nearest names: standard") == true)
+  }
+
+  @Test func severitiesAreChecked() throws {
+    let kind = try CorruptionKind.named("contrast")
+    for severity in [0, 6] {
+      let error = errorThrown { try Corruptor(kind, severity: severity, table: .cifar, seed: 0) }
+      #expect(error?.message == "severity \(severity) of contrast, expected 1...5")
+    }
+  }
+
+  @Test func tablesGoBySize() {
+    #expect(CorruptionTable.suited(toHeight: 32, width: 32) == .cifar && CorruptionTable.suited(toHeight: 224, width: 224) == .imagenet)
+    #expect(CorruptionTable.suited(toHeight: 480, width: 64) == .cifar && CorruptionTable.suited(toHeight: 96, width: 96) == .imagenet)
+  }
+}
+
+@Suite struct CorruptionLawTests {
+  static let sizes = [(32, 32), (224, 224), (1, 1), (2, 3), (17, 64)]
+
+  @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func everySizeKeepsItsSize(
+    _ kind: CorruptionKind, _ table: CorruptionTable
+  ) throws {
+    for (width, height) in Self.sizes where width < 224 || table == .imagenet {
+      for severity in [1, 5] {
+        let result = try Corruptor(kind, severity: severity, table: table, seed: 1).apply(
+          to: Patterns.noise(width: width, height: height), index: 0)
+        #expect(result.width == width && result.height == height)
+      }
+    }
+  }
+
+  /// A picture depends on the seed, the severity and its number only.
+  @Test(arguments: CorruptionKind.all) func theSamePictureComesOut(_ kind: CorruptionKind) throws {
+    let image = Patterns.reference(side: 32)
+    func picture(seed: UInt64, severity: Int, index: UInt64) throws -> Image {
+      try Corruptor(kind, severity: severity, table: .cifar, seed: seed).apply(to: image, index: index)
+    }
+    let first = try picture(seed: 1, severity: 3, index: 7)
+    #expect(try picture(seed: 1, severity: 3, index: 7) == first)
+    #expect(try picture(seed: 1, severity: 3, index: 7) != picture(seed: 1, severity: 4, index: 7))
+    let isRandom = kind.family == .noise
+    #expect(try (picture(seed: 2, severity: 3, index: 7) != first) == isRandom)
+    #expect(try (picture(seed: 1, severity: 3, index: 8) != first) == isRandom)
+  }
+
+  /// The strongest severity changes more than the weakest.
+  @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func severityGrows(_ kind: CorruptionKind, _ table: CorruptionTable) throws
+  {
+    let image = Patterns.reference(side: table.side)
+    let errors = try [1, 5].map { severity in
+      let result = try Corruptor(kind, severity: severity, table: table, seed: 3).apply(to: image, index: 0)
+      return zip(image.pixels, result.pixels).reduce(0) { $0 + (Int($1.0) - Int($1.1)) * (Int($1.0) - Int($1.1)) }
+    }
+    #expect(errors[0] < errors[1])
+  }
+
+  /// Exact law of the truncated noise at grey 100: chi-square over its levels.
+  @Test func gaussianNoiseFollowsItsLaw() throws {
+    let deviation = 0.08 * 255
+    var counts = [Int](repeating: 0, count: 256)
+    let corruptor = try Corruptor(.named("gaussian-noise"), severity: 3, table: .cifar, seed: 5)
+    for index in 0..<100 {
+      for sample in corruptor.apply(to: Patterns.flat(100, width: 32, height: 32), index: UInt64(index)).pixels { counts[Int(sample)] += 1 }
+    }
+    let total = Double(counts.reduce(0, +))
+    func below(_ level: Double) -> Double { 0.5 * erfc((100 - level) / deviation / 2.0.squareRoot()) }
+    var statistic = 0.0
+    var levels = 0
+    for level in 1..<255 {
+      let expected = total * (below(Double(level + 1)) - below(Double(level)))
+      if expected > 5 {
+        statistic += (Double(counts[level]) - expected) * (Double(counts[level]) - expected) / expected
+        levels += 1
+      }
+    }
+    #expect(abs(statistic - Double(levels)) < 5 * (2 * Double(levels)).squareRoot())
+  }
+
+  @Test func impulseNoiseHitsItsShare() throws {
+    let corruptor = try Corruptor(.named("impulse-noise"), severity: 5, table: .imagenet, seed: 5)
+    let samples = corruptor.apply(to: Patterns.flat(100, width: 224, height: 224), index: 0).pixels
+    let (low, high) = (samples.count { $0 == 0 }, samples.count { $0 == 255 })
+    let count = Double(samples.count)
+    #expect(abs(Double(low + high) / count - 0.27) < 5 * (0.27 * 0.73 / count).squareRoot())
+    #expect(abs(Double(low) - Double(high)) < 5 * (0.27 * count).squareRoot())
+    #expect(low + high + samples.count { $0 == 100 } == samples.count)
+  }
+}
+
+@Suite struct NormalLawTests {
+  @Test func knownQuantiles() {
+    #expect(NormalLaw.quantile(0.5) == 0)
+    for (p, z) in [
+      (0.975, 1.959963984540054), (0.9, 1.2815515655446004), (0.001, -3.090232306167813), (1e-9, -5.997807015007686),
+      (1e-15, -7.941345326170997),
+    ] {
+      #expect(abs(NormalLaw.quantile(p) - z) < 1e-12 * max(1, abs(z)) * 10)
+    }
+  }
+  @Test func quantilesAreOddAndRise() {
+    var last = -Double.infinity
+    for k in 1..<4096 {
+      let z = NormalLaw.quantile(Double(k) / 4096)
+      #expect(z > last && NormalLaw.quantile(1 - Double(k) / 4096) == -z)
+      last = z
+    }
+  }
+  @Test func logarithmsAgree() {
+    for x in [1e-300, 3e-10, 0.1, 0.5, 0.7071, 0.99999, 1, 1.5, 3, 1e20] {
+      #expect(abs(NormalLaw.logarithm(x) - log(x)) <= 4e-16 * max(1, abs(log(x))))
+    }
+  }
+  @Test func drawsHaveTheirMoments() {
+    var draws = CorruptionDraws(seed: 9, corruption: 1, severity: 1, picture: 0)
+    let normals = draws.normals(200_001).map(Double.init)
+    let mean = normals.reduce(0, +) / Double(normals.count)
+    let variance = normals.reduce(0) { $0 + $1 * $1 } / Double(normals.count)
+    #expect(abs(mean) < 0.012 && abs(variance - 1) < 0.02)
+    let uniforms = draws.uniforms(10_001)
+    #expect(uniforms.allSatisfy { (0..<1).contains($0) })
+    #expect(draws.uniforms(5) != Array(uniforms.prefix(5)))
+  }
+}
