@@ -14,10 +14,16 @@ let package = Package(
     .library(name: "ModelIO", targets: ["ModelIO"]),
     .library(name: "TTA", targets: ["TTA"]),
     .library(name: "TTATestKit", targets: ["TTATestKit"]),
+    .library(name: "Evaluation", targets: ["Evaluation"]),
+    .library(name: "TTACommandLine", targets: ["TTACommandLine"]),
+    .executable(name: "tta", targets: ["TTATool"]),
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Streams", targets: ["Streams"]),
   ],
-  dependencies: [],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+  ],
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "pkg-config"])]),
@@ -32,6 +38,15 @@ let package = Package(
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
     .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
+    .target(name: "Evaluation", dependencies: ["TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
+    .target(name: "CBuiltinModel"),
+    .target(
+      name: "TTACommandLine",
+      dependencies: [
+        "Evaluation", "TTA", "Streams", "Vision", "ModelIO", "Safetensors", "Engine", "CKernels", "CBuiltinModel",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: strict),
+    .executableTarget(name: "TTATool", dependencies: ["TTACommandLine"], swiftSettings: strict),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),

@@ -35,7 +35,14 @@ public final class SafetensorsFile: Sendable {
   public let metadata: [String: String]
   /// By name.
   public let entries: [String: Entry]
-  private let file: MappedFile
+  private let content: UnsafeContent
+
+  /// Bytes and what keeps them alive.
+  private struct UnsafeContent: @unchecked Sendable {
+    let bytes: UnsafeRawBufferPointer
+    let owner: AnyObject
+  }
+  private final class Forever {}
 
   /// Largest header that is read, as in the reference implementation.
   private static let headerLimit = 100_000_000
@@ -45,8 +52,15 @@ public final class SafetensorsFile: Sendable {
   /// Maps and checks a file. Throws `missingInput` or `invalidData`; the message says what was expected and what was found.
   public init(path: String) throws(TTAError) {
     self.path = path
-    file = try MappedFile(path: path)
+    let file = try MappedFile(path: path)
+    content = UnsafeContent(bytes: file.bytes, owner: file)
     (metadata, entries) = try Self.parse(file.bytes, path: path)
+  }
+  /// Checks bytes that live as long as the process: a file inside the binary.
+  public init(bytes: UnsafeRawBufferPointer, name: String) throws(TTAError) {
+    path = name
+    content = UnsafeContent(bytes: bytes, owner: Forever())
+    (metadata, entries) = try Self.parse(bytes, path: name)
   }
 
   /// Checks a header; used by the fuzz target as well.
@@ -122,21 +136,21 @@ public final class SafetensorsFile: Sendable {
   }
   /// The raw bytes of a tensor; valid as long as the file object lives.
   public func bytes(_ name: String) throws(TTAError) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: file.bytes[try entry(name).range])
+    UnsafeRawBufferPointer(rebasing: content.bytes[try entry(name).range])
   }
   /// A tensor as float32. Float32 values in place are not copied; other types are converted.
   public func tensor(_ name: String) throws(TTAError) -> Tensor {
     let entry = try entry(name)
-    let raw = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+    let raw = UnsafeRawBufferPointer(rebasing: content.bytes[entry.range])
     if entry.type == .f32, let base = raw.baseAddress, UInt(bitPattern: base) % 4 == 0, entry.shape.elementCount > 0 {
-      return Tensor(borrowing: base.assumingMemoryBound(to: Float.self), shape: entry.shape, owner: file)
+      return Tensor(borrowing: base.assumingMemoryBound(to: Float.self), shape: entry.shape, owner: content.owner)
     }
     return Tensor((0..<entry.shape.elementCount).map { Self.element($0, of: raw, entry.type) }, shape: entry.shape)
   }
   /// A tensor of any type as integers; floating-point values are refused.
   public func integers(_ name: String) throws(TTAError) -> [Int] {
     let entry = try entry(name)
-    let raw = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+    let raw = UnsafeRawBufferPointer(rebasing: content.bytes[entry.range])
     let count = entry.shape.elementCount
     switch entry.type {
     case .i64: return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self)) }

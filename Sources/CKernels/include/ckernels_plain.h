@@ -7,6 +7,8 @@
 
 /// Processors this process may use.
 int ck_processor_count(void);
+/// The git revision given at build time through -DTTA_BUILD_REVISION, or "unknown revision".
+const char *ck_build_revision(void);
 
 // MARK: - Runs of n values
 

@@ -12,3 +12,8 @@ int ck_processor_count(void) {
   long online = sysconf(_SC_NPROCESSORS_ONLN);
   return online > 0 ? (int)online : 1;
 }
+
+#ifndef TTA_BUILD_REVISION
+#define TTA_BUILD_REVISION "unknown revision"
+#endif
+const char *ck_build_revision(void) { return TTA_BUILD_REVISION; }

@@ -1,0 +1,98 @@
+// Training small source models from scratch.
+
+public import Engine
+public import ModelIO
+import Safetensors
+public import Streams
+import Vision
+
+/// How a source model is trained.
+public struct TrainingRecipe: Codable, Hashable, Sendable {
+  /// Steps, images per step, largest learning rate.
+  public var steps = 3_500, batchSize = 64, learningRate: Float = 0.05
+  /// Steps in which the learning rate rises from 0.
+  public var warmUpSteps = 200
+  /// Of SGD.
+  public var momentum: Float = 0.9, weightDecay: Float = 1e-4
+  /// Share of each batch in the running statistics.
+  public var statisticsMomentum: Float = 0.1
+  /// Of weights and data.
+  public var seed: UInt64 = 0
+  /// The recipe of the built-in model: SGD with momentum 0.9, cosine schedule with warm-up, no augmentation.
+  public init() {}
+  /// The learning rate of a step: linear warm-up times half a cosine.
+  public func learningRate(at step: Int) -> Float {
+    let warmUp = min(1, Float(step + 1) / Float(max(1, warmUpSteps)))
+    return learningRate * warmUp * (1 + cosine(Float.pi * Float(step) / Float(steps))) / 2
+  }
+}
+
+/// Trains a classifier on labelled images: cross entropy, SGD with momentum, running statistics of batch norm layers tracked.
+public struct Trainer {
+  /// Where training is.
+  public struct Progress: Sendable {
+    /// Steps done, and all of them.
+    public let step: Int, steps: Int
+    /// Mean loss since the last report.
+    public let loss: Float
+  }
+  private let graph: Graph
+  private let program: Program
+  private let recipe: TrainingRecipe
+  private let executor: Executor
+  private(set) var parameters: Parameters
+
+  /// A trainer with fresh weights.
+  public init(_ graph: Graph, recipe: TrainingRecipe, executor: Executor) throws(TTAError) {
+    (self.graph, self.recipe, self.executor) = (graph, recipe, executor)
+    program = Program(graph)
+    parameters = try RandomWeights.model(graph, seed: recipe.seed).parameters
+  }
+
+  /// Runs all steps over the data set, each image once in order, again from the start where it is too short; reports every `reportEvery` steps.
+  public mutating func train(
+    on images: any LabeledImages, preprocessing: Preprocessing, reportEvery: Int = 50, _ report: (Progress) -> Void
+  ) throws -> Model {
+    guard images.count > 0 else { throw TTAError(.invalidData, "the training set is empty", hint: "name a data set with labelled images") }
+    let set = try graph.resolve(.all)
+    var options = ForwardOptions().with(.batch)
+    options.reportsMoments = true
+    var optimizer = SGD(learningRate: 0, momentum: recipe.momentum, weightDecay: recipe.weightDecay)
+    var (sum, count) = (0.0, 0)
+    for step in 0..<recipe.steps {
+      let (batch, labels) = try load(images, preprocessing, at: step)
+      let pass = try executor.record(batch, program, at: parameters, differentiating: set, options)
+      let moments = pass.output.moments
+      let (loss, gradient) = crossEntropy(pass.output.logits, labels: labels)
+      guard loss.isFinite else {
+        throw TTAError(.nonFinite, "training: the loss of step \(step) is not finite", hint: "lower the learning rate")
+      }
+      var gradients = Gradients()
+      try executor.backpropagate(pass, from: OutputGradient([.logits: gradient]), into: &gradients)
+      optimizer.learningRate = recipe.learningRate(at: step)
+      optimizer.step(&parameters, gradients, rates: RateScales())
+      parameters.track(moments, momentum: recipe.statisticsMomentum)
+      (sum, count) = (sum + Double(loss), count + 1)
+      if (step + 1) % reportEvery == 0 || step + 1 == recipe.steps {
+        report(Progress(step: step + 1, steps: recipe.steps, loss: Float(sum / Double(count))))
+        (sum, count) = (0, 0)
+      }
+    }
+    return try Model(graph: graph, parameters: parameters)
+  }
+
+  private func load(_ images: any LabeledImages, _ preprocessing: Preprocessing, at step: Int) throws -> (Tensor, [Int]) {
+    var (pictures, labels): ([Image], [Int]) = ([], [])
+    for i in 0..<recipe.batchSize {
+      let index = (step * recipe.batchSize + i) % images.count
+      guard let label = images.label(at: index), label >= 0, label < graph.classCount else {
+        throw TTAError(
+          .invalidData, "\(images.name(at: index)): expected a label from 0 to \(graph.classCount - 1), got \(images.label(at: index).map(String.init) ?? "none")",
+          hint: "give every training image a label")
+      }
+      pictures.append(try preprocessing.apply(to: images.image(at: index), name: images.name(at: index)))
+      labels.append(label)
+    }
+    return (ImageBatch.tensor(of: pictures), labels)
+  }
+}

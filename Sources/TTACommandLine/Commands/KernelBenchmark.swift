@@ -1,0 +1,135 @@
+// tta bench --kernels
+
+import CKernels
+import Foundation
+
+/// Measures every kernel on the shapes of the supported networks, and the peak it is compared with.
+enum KernelBenchmark {
+  struct Row: Encodable {
+    var kernel: String, shape: String
+    var gflops: Double, percent_of_peak: Double
+  }
+  struct Result: Encodable {
+    var isa: String, threads: Int
+    var peak_gflops: Double
+    var rows: [Row]
+  }
+
+  static func run(threads: Int, json: Bool) throws {
+    guard let pool = ck_pool_create(Int32(threads)) else { return }
+    defer { ck_pool_destroy(pool) }
+    let peak = ck_measure_peak_gflops(pool)
+    var rows: [Row] = []
+    for layer in layers {
+      for direction in [CK_FORWARD, CK_BACKWARD_DATA] {
+        for algorithm in [CK_CONV_WINOGRAD, CK_CONV_DIRECT, CK_CONV_POINTWISE, CK_CONV_DEPTHWISE] {
+          var shape = layer.shape
+          guard ck_conv_supports(&shape, direction, algorithm) else { continue }
+          let rate = convolution(shape, direction, algorithm, images: layer.images, pool)
+          rows.append(
+            Row(
+              kernel: "\(name(algorithm)) \(direction == CK_FORWARD ? "forward" : "backward")", shape: layer.name, gflops: rate,
+              percent_of_peak: 100 * rate / peak))
+        }
+      }
+    }
+    for product in products {
+      for (kernel, blas) in [("product", false), ("OpenBLAS, 1 thread", true)] {
+        let rate = matrixProduct(product.m, product.n, product.k, blas: blas, pool)
+        let ceiling = blas ? peak / Double(threads) : peak
+        rows.append(Row(kernel: kernel, shape: product.name, gflops: rate, percent_of_peak: 100 * rate / ceiling))
+      }
+    }
+    let result = Result(isa: Machine.instructionSet, threads: threads, peak_gflops: peak, rows: rows)
+    if json { return try Console.json(result) }
+    Console.result("\(result.isa), \(threads) threads, measured peak \(Numbers.decimals(peak, 0)) GFLOP/s; Winograd counted as the direct product it replaces")
+    var table = TextTable(["kernel", "shape", "GFLOP/s", "% of peak"])
+    for row in rows { table.add([row.kernel, row.shape, Numbers.decimals(row.gflops, 0), Numbers.decimals(row.percent_of_peak, 0)]) }
+    table.lines.forEach(Console.result)
+  }
+
+  private static func name(_ algorithm: ck_conv_algorithm) -> String {
+    switch algorithm {
+    case CK_CONV_WINOGRAD: "winograd 3×3"
+    case CK_CONV_POINTWISE: "pointwise 1×1"
+    case CK_CONV_DEPTHWISE: "depthwise"
+    default: "direct"
+    }
+  }
+
+  private struct Layer { var name: String, shape: ck_conv_shape, images: Int }
+  private static func layer(
+    _ network: String, _ channels: Int32, _ filters: Int32, _ size: Int32, kernel: Int32 = 3, stride: Int32 = 1, depthwise: Bool = false,
+    images: Int
+  ) -> Layer {
+    let out = (size + stride - 1) / stride
+    let shape = ck_conv_shape(
+      channels: channels, filters: filters, height: size, width: size, out_height: out, out_width: out, kernel_height: kernel,
+      kernel_width: kernel, stride_height: stride, stride_width: stride, pad_top: kernel / 2, pad_left: kernel / 2, depthwise: depthwise)
+    return Layer(name: "\(network) \(channels)→\(filters) \(size)×\(size)\(stride > 1 ? " /\(stride)" : "")", shape: shape, images: images)
+  }
+  private static let layers: [Layer] = [
+    layer("resnet20", 16, 16, 32, images: 100), layer("resnet20", 32, 32, 16, images: 200), layer("resnet20", 64, 64, 8, images: 200),
+    layer("resnet20", 16, 32, 32, stride: 2, images: 100), layer("resnet20", 32, 64, 16, stride: 2, images: 200),
+    layer("wrn-28-10", 160, 160, 32, images: 16), layer("wrn-28-10", 320, 320, 16, images: 16), layer("wrn-28-10", 640, 640, 8, images: 32),
+    layer("resnet50", 64, 64, 56, images: 8), layer("resnet50", 128, 128, 28, images: 16), layer("resnet50", 256, 256, 14, images: 16),
+    layer("resnet50", 512, 512, 7, images: 32), layer("resnet50", 64, 256, 56, kernel: 1, images: 8),
+    layer("resnet50", 256, 64, 56, kernel: 1, images: 8), layer("resnet50", 512, 128, 28, kernel: 1, images: 16),
+    layer("resnet50", 1024, 256, 14, kernel: 1, images: 16), layer("resnet50", 2048, 512, 7, kernel: 1, images: 16),
+    layer("mobilenet", 128, 128, 28, depthwise: true, images: 64), layer("mobilenet", 256, 256, 14, depthwise: true, images: 64),
+  ]
+  private static let products: [(name: String, m: Int, n: Int, k: Int)] = [
+    ("vit-small qkv 3152×1152×384", 3152, 1152, 384), ("vit-small mlp 3152×1536×384", 3152, 1536, 384),
+    ("vit-small mlp 3152×384×1536", 3152, 384, 1536), ("vit-base qkv 3152×2304×768", 3152, 2304, 768), ("attention 197×197×64", 197, 197, 64),
+  ]
+
+  private static func buffer(_ count: Int) -> UnsafeMutablePointer<Float> {
+    guard let raw = aligned_alloc(64, (count * 4 + 63) / 64 * 64) else { fatalError("out of memory") }
+    let floats = raw.assumingMemoryBound(to: Float.self)
+    for i in 0..<count { floats[i] = Float(i % 17) * 0.03 - 0.2 }
+    return floats
+  }
+  /// The best of several runs of at least 0.2 seconds, in GFLOP/s.
+  private static func best(_ operations: Double, _ body: () -> Void) -> Double {
+    body()
+    var (fastest, spent, runs) = (Double.infinity, 0.0, 0)
+    while runs < 3 || (spent < 0.2 && runs < 50) {
+      let start = ContinuousClock.now
+      body()
+      let seconds = (ContinuousClock.now - start).seconds
+      (fastest, spent, runs) = (min(fastest, seconds), spent + seconds, runs + 1)
+    }
+    return operations / fastest * 1e-9
+  }
+  private static func convolution(
+    _ shape: ck_conv_shape, _ direction: ck_direction, _ algorithm: ck_conv_algorithm, images: Int, _ pool: OpaquePointer
+  ) -> Double {
+    var shape = shape
+    var conv = ck_conv_make(&shape, direction, algorithm)
+    _ = ck_pool_reserve(pool, ck_conv_scratch_bytes(&conv))
+    func blocked(_ channels: Int32, _ height: Int32, _ width: Int32) -> Int { images * Int((channels + 15) / 16 * 16 * height * width) }
+    let input = buffer(blocked(shape.channels, shape.height, shape.width))
+    let output = buffer(blocked(shape.filters, shape.out_height, shape.out_width))
+    let weights = buffer(Int(shape.filters * (shape.depthwise ? 1 : shape.channels) * shape.kernel_height * shape.kernel_width))
+    let packed = buffer(ck_conv_packed_count(&conv))
+    defer { [input, output, weights, packed].forEach { free($0) } }
+    ck_conv_pack(&conv, pool, weights, packed)
+    var (operand, epilogue) = (ck_operand(), ck_epilogue())
+    let forward = direction == CK_FORWARD
+    operand.x = UnsafePointer(forward ? input : output)
+    epilogue.output = forward ? output : input
+    return best(ck_conv_flops(&conv) * Double(images)) { ck_conv_run(&conv, pool, Int32(images), packed, &operand, &epilogue) }
+  }
+  private static func matrixProduct(_ m: Int, _ n: Int, _ k: Int, blas: Bool, _ pool: OpaquePointer) -> Double {
+    let (a, b, c) = (buffer(m * k), buffer(n * k), buffer(m * n))
+    defer { [a, b, c].forEach { free($0) } }
+    _ = ck_pool_reserve(pool, ck_gemm_scratch_bytes(m, n, k))
+    return best(2 * Double(m) * Double(n) * Double(k)) {
+      if blas {
+        ck_blas_gemm(CK_NORMAL, CK_TRANSPOSED, m, n, k, a, k, b, k, c, n, nil, false)
+      } else {
+        ck_gemm(pool, CK_NORMAL, CK_TRANSPOSED, m, n, k, a, k, b, k, c, n, nil, false)
+      }
+    }
+  }
+}

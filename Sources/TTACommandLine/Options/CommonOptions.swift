@@ -1,0 +1,47 @@
+// Options that every command has.
+
+import ArgumentParser
+import Engine
+import Foundation
+import TTA
+
+struct OutputOptions: ParsableArguments {
+  @Flag(name: .long, help: "Print one JSON document (JSON Lines where results stream) and nothing else on standard output.")
+  var json = false
+  @Flag(name: .shortAndLong, help: "Print no progress.")
+  var quiet = false
+}
+
+struct ExecutionOptions: ParsableArguments {
+  @Option(name: .long, help: "Worker threads (default: the processors this process may use).")
+  var threads: Int?
+  @Flag(name: .long, help: "Direct convolutions only: no Winograd transforms.")
+  var exact = false
+
+  func makeExecutor() throws -> Executor {
+    if let threads, !(1...256).contains(threads) {
+      throw TTAError(.usage, "--threads \(threads): expected a number from 1 to 256", hint: "leave it out to use all processors")
+    }
+    return Executor(threads: threads, lowering: exact ? .exact : .fast)
+  }
+}
+
+struct ConfigurationOptions: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("A YAML file of options.", valueName: "file"))
+  var config: String?
+  @Option(name: .long, help: ArgumentHelp("An option that overrides the file, for example strategy.learning_rate=1e-3.", valueName: "key.path=value"))
+  var set: [String] = []
+
+  /// The file overlaid by `--set`.
+  func tree() throws -> OptionTree {
+    var tree = try config.map(ConfigurationFile.read) ?? .keys([:])
+    for assignment in set {
+      let parts = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw TTAError(.usage, "--set \(assignment): expected key.path=value", hint: "for example --set strategy.learning_rate=1e-3")
+      }
+      tree.set(parts[0].split(separator: ".").map(String.init), to: OptionTree(scalar: parts[1]))
+    }
+    return tree
+  }
+}

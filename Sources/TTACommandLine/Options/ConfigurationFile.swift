@@ -1,0 +1,49 @@
+// YAML files of options.
+
+import Engine
+import Foundation
+import TTA
+import Yams
+
+enum ConfigurationFile {
+  /// Reads a file; errors name line and column.
+  static func read(_ path: String) throws -> OptionTree {
+    let bytes = try MappedFile(path: path).bytes
+    guard let text = String(validating: bytes.bindMemory(to: UInt8.self), as: UTF8.self) else {
+      throw TTAError(.invalidData, "\(path): expected YAML text, got bytes that are not UTF-8", hint: "save the file as UTF-8")
+    }
+    do {
+      guard let node = try Yams.compose(yaml: text) else { return .keys([:]) }
+      let tree = try self.tree(node, path)
+      guard case .keys = tree else {
+        throw TTAError(.invalidData, "\(path): expected keys and values, got \(tree)", hint: "write, for example, strategy: { name: tent }")
+      }
+      return tree
+    } catch let error as YamlError {
+      throw TTAError(.invalidData, "\(path): not valid YAML: \(reason(error))", hint: "check indentation and quotes", cause: error)
+    }
+  }
+  private static func reason(_ error: YamlError) -> String {
+    switch error {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+      "line \(mark.line), column \(mark.column): \(problem)"
+    default: "\(error)".split(separator: "\n").first.map(String.init) ?? "\(error)"
+    }
+  }
+  private static func tree(_ node: Node, _ path: String) throws -> OptionTree {
+    switch node {
+    case .scalar(let scalar):
+      if scalar.style == .doubleQuoted || scalar.style == .singleQuoted { return .text(scalar.string) }
+      return OptionTree(scalar: scalar.string)
+    case .sequence(let sequence): return .list(try sequence.map { try tree($0, path) })
+    case .mapping(let mapping):
+      var keys: [String: OptionTree] = [:]
+      for (key, value) in mapping {
+        guard let name = key.string else { throw TTAError(.invalidData, "\(path): expected a name as a key, got a \(key.tag)") }
+        keys[name] = try tree(value, path)
+      }
+      return .keys(keys)
+    case .alias: throw TTAError(.invalidData, "\(path): an alias without an anchor", hint: "write the value out")
+    }
+  }
+}

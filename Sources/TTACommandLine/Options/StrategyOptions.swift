@@ -1,0 +1,34 @@
+// Which strategy, composed of which parts.
+
+import ArgumentParser
+import Engine
+import TTA
+
+struct StrategyOptions: ParsableArguments {
+  @Option(name: .customLong("strategy"), help: "A strategy (tta list strategies).")
+  var name: String?
+  @Option(name: .long, help: "A named set of defaults of the strategy.")
+  var preset: String?
+  @Option(name: .long, help: "A filter that chooses images to learn from; repeatable.")
+  var filter: [String] = []
+  @Option(name: .long, help: "An adjuster that corrects predictions; repeatable.")
+  var adjuster: [String] = []
+
+  /// Flags over the `strategy:` section of a configuration.
+  func section(_ tree: OptionTree, fallback: String) -> OptionTree {
+    var section = tree
+    if case .text(let name) = tree { section = .keys(["name": .text(name)]) }
+    if let name { section["name"] = .text(name) }
+    if section["name"] == nil { section["name"] = .text(fallback) }
+    if let preset { section["preset"] = .text(preset) }
+    if !filter.isEmpty { section["filter"] = .list(filter.map { Self.part(section["filter"], $0) }) }
+    if !adjuster.isEmpty { section["adjuster"] = .list(adjuster.map { Self.part(section["adjuster"], $0) }) }
+    return section
+  }
+  /// A part by name, with the options that `--set strategy.filter.key=value` gave it.
+  private static func part(_ options: OptionTree?, _ name: String) -> OptionTree {
+    guard case .keys(var keys)? = options, keys["name"] == nil || keys["name"]?.text == name else { return .keys(["name": .text(name)]) }
+    keys["name"] = .text(name)
+    return .keys(keys)
+  }
+}

@@ -1,0 +1,73 @@
+// The commands of tta as a library, so that a user's package can have them with components of its own.
+
+import ArgumentParser
+import Engine
+import Foundation
+public import TTA
+
+/// The commands of `tta` as a library.
+public enum TTACommandLine {
+  /// The version of the tool.
+  public static let version = "0.1.0"
+
+  /// Parses the command line, runs one command and ends the process. Components of `registry` have names on the command line.
+  public static func run(_ registry: Registry = .builtIn) async -> Never {
+    let code = await run(registry, arguments: Array(CommandLine.arguments.dropFirst()))
+    exit(code)
+  }
+
+  /// The same, giving the exit code.
+  static func run(_ registry: Registry, arguments: [String]) async -> Int32 {
+    setvbuf(stdout, nil, _IOLBF, 0)
+    do {
+      try checkInstructionSet()
+      var command = try Root.parseAsRoot(arguments)
+      try await Registry.$current.withValue(registry) {
+        if var asynchronous = command as? any AsyncParsableCommand { try await asynchronous.run() } else { try command.run() }
+      }
+      return 0
+    } catch let error as TTAError {
+      return report(error)
+    } catch let error as ExitCode {
+      return error.rawValue
+    } catch {
+      return report(parsing: error)
+    }
+  }
+
+  private static func report(parsing error: any Error) -> Int32 {
+    let code = Root.exitCode(for: error)
+    let text = Root.fullMessage(for: error)
+    if code.isSuccess {
+      print(text)
+      return 0
+    }
+    let message = Root.message(for: error)
+    return report(TTAError(.usage, message.isEmpty ? "\(error)" : message, hint: "tta COMMAND --help shows the options with an example"))
+  }
+  static func report(_ error: TTAError) -> Int32 {
+    Console.error("error: \(error.message)")
+    if let hint = error.hint { Console.error("hint: \(hint)") }
+    return exitCode(of: error.code)
+  }
+  /// sysexits.h.
+  static func exitCode(of code: TTAError.Code) -> Int32 {
+    switch code {
+    case .usage: 64
+    case .invalidData, .nonFinite: 65
+    case .missingInput: 66
+    case .unsupported: 69
+    case .internal: 70
+    case .cannotWrite: 73
+    }
+  }
+}
+
+struct Root: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tta", abstract: "Keeps a frozen image classifier accurate while the world it looks at changes.",
+    discussion: "Example: tta demo", version: Machine.description,
+    subcommands: [
+      TrainCommand.self, BenchCommand.self,
+    ])
+}

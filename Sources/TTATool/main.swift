@@ -1,0 +1,5 @@
+// The command line tool.
+
+import TTACommandLine
+
+await TTACommandLine.run()
