@@ -8,7 +8,7 @@
 #define CK_CONV_GEOMETRY_H
 #include "kernel_table.h"
 
-enum { CK_MAXIMUM_TAPS = 1024, CK_MAXIMUM_STRIDE = 32 };
+enum { CK_MAXIMUM_TAPS = 1024, CK_MAXIMUM_STRIDE = 32, CK_MAXIMUM_DEPTHWISE_KERNEL = 31, CK_MAXIMUM_DEPTHWISE_ROWS = 2 * 31 + 2 };
 
 typedef struct {
   int row, column, column_phase;  // in the padded copy, relative to the first position of a result

@@ -11,7 +11,9 @@ bool ck_conv_supports(const ck_conv_shape *shape, ck_direction direction, ck_con
     case CK_CONV_WINOGRAD:
       return !shape->depthwise && shape->kernel_height == 3 && shape->kernel_width == 3 && shape->stride_height == 1 && shape->stride_width == 1 &&
              shape->pad_top == 1 && shape->pad_left == 1 && shape->out_height == shape->height && shape->out_width == shape->width;
-    case CK_CONV_DEPTHWISE: return shape->depthwise && shape->channels == shape->filters && taps_fit;
+    case CK_CONV_DEPTHWISE:
+      return shape->depthwise && shape->channels == shape->filters && taps_fit && shape->kernel_height <= CK_MAXIMUM_DEPTHWISE_KERNEL &&
+             shape->pad_top < shape->kernel_height;
     case CK_CONV_STEM: return !shape->depthwise && direction == CK_FORWARD && shape->channels <= 4 && taps_fit;
   }
   return false;
@@ -74,7 +76,10 @@ size_t ck_conv_scratch_bytes(const ck_conv *conv) {
       if (conv->direction == CK_FORWARD || conv->shape.stride_height * conv->shape.stride_width == 1)
         return (size_t)g.in_blocks * (size_t)ck_pointwise_chunk(&g) * vector + totals + row;
       return (size_t)g.in_blocks * plane + row;
-    case CK_CONV_DEPTHWISE: return plane + row;
+    case CK_CONV_DEPTHWISE: {
+      size_t ring = (size_t)ck_minimum(g.packed_rows, conv->shape.kernel_height + conv->shape.pad_top + 2);
+      return ring * plane / (size_t)g.packed_rows + row;
+    }
     case CK_CONV_STEM: return ck_round_up((size_t)g.in_channels * ck_packed_positions(&g) * sizeof(float), 64) + totals + 64;
     default: return (size_t)g.in_blocks * plane + row;
   }

@@ -14,6 +14,7 @@
 #include "prefetch.h"
 #include "product.h"
 #include "conv_packing.h"
+#include "conv_job.h"
 #include "conv_direct.h"
 #include "conv_pointwise.h"
 #include "winograd_transforms.h"

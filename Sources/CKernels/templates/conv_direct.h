@@ -1,20 +1,6 @@
 // Direct convolution of any kernel, stride and padding, in both directions: per image, per pair of output blocks, row by row.
 
-typedef struct {
-  const ck_conv *conv;
-  ck_conv_geometry geometry;
-  ck_pool *pool;
-  const float *packed;
-  const ck_operand *operand;
-  const ck_epilogue *epilogue;
-  int n, parts;         // images, and ranges of output blocks that each is split into
-  int images_per_unit;  // Winograd
-  const tap_offset *taps;     // all phases, in order
-  const int *phase_taps;      // taps of each phase
-} conv_job;
-
-/// Taps of all phases as offsets into the padded copy. Weights of a direct convolution lie in the order of the taps of a phase, a depthwise
-/// one's in that of the kernel.
+/// Taps of all phases as offsets into the padded copy; weights lie in the order of the taps of a phase.
 static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, tap_offset *offsets, int *phase_taps) {
   ck_tap taps[CK_MAXIMUM_TAPS];
   for (int row = 0; row < g->phase_stride_rows; ++row) {
@@ -23,8 +9,7 @@ static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, tap_off
       *phase_taps++ = count;
       for (int t = 0; t < count; ++t) {
         size_t position = ((size_t)taps[t].row * (size_t)g->column_phases + (size_t)taps[t].column_phase) * (size_t)g->packed_columns;
-        size_t weights = conv->shape.depthwise ? (size_t)taps[t].weight * CK_LANES : (size_t)t * CK_LANES * CK_LANES;
-        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * CK_LANES, weights};
+        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * CK_LANES, (size_t)t * CK_LANES * CK_LANES};
       }
     }
   }
@@ -74,12 +59,6 @@ static void direct_blocks(const conv_job *job, product_source *source, const flo
     flush_region(&target.epilogue[b], &target.sums[b], &target.totals[b]);
     write_totals(job->epilogue, image, block + b, g->out_blocks, &target.totals[b]);
   }
-}
-
-/// First block of a part; parts begin at multiples of PIECE_BLOCKS.
-static int part_begin(int blocks, int parts, int part) {
-  int groups = ck_ceil_divide(blocks, PIECE_BLOCKS);
-  return ck_minimum(blocks, groups * part / parts * PIECE_BLOCKS);
 }
 
 static void direct_unit(void *context, int unit, int worker) {

@@ -10,32 +10,30 @@ static void keep_uncovered(const block_operand *operand, const ck_conv_geometry 
   }
 }
 
+/// Row `r` of the padded copy → `packed`, with its zeros.
+static void pack_row(const block_operand *view, const ck_conv_geometry *g, int r, float *packed) {
+  int y = r - g->border_top, phases = g->column_phases;
+  if (y < 0 || y >= g->in_height) {
+    memset(packed, 0, (size_t)phases * (size_t)g->packed_columns * CK_LANES * sizeof(float));
+    return;
+  }
+  for (int phase = 0; phase < phases; ++phase, packed += (size_t)g->packed_columns * CK_LANES) {
+    // Column q of the phase is input column q · phases + phase − border_left: zeros, then `count` values, then zeros.
+    int zeros = phase < g->border_left ? ck_minimum(g->packed_columns, ck_ceil_divide(g->border_left - phase, phases)) : 0;
+    int x = zeros * phases + phase - g->border_left;
+    int count = x < g->in_width ? ck_minimum(ck_ceil_divide(g->in_width - x, phases), g->packed_columns - zeros) : 0;
+    memset(packed, 0, (size_t)zeros * CK_LANES * sizeof(float));
+    evaluate_run(view, ((size_t)y * (size_t)g->in_width + (size_t)x) * CK_LANES, (size_t)phases * CK_LANES, count,
+                 packed + (size_t)zeros * CK_LANES);
+    memset(packed + (size_t)(zeros + count) * CK_LANES, 0, (size_t)(g->packed_columns - zeros - count) * CK_LANES * sizeof(float));
+  }
+}
+
 /// One channel block of one image → `packed`, zeros around it. `row_buffer` holds one row of the input.
 static void pack_block(const ck_operand *operand, size_t image, int block, const ck_conv_geometry *g, bool keep, float *packed,
                        float *row_buffer) {
   size_t positions = (size_t)g->in_height * (size_t)g->in_width, row_floats = (size_t)g->column_phases * (size_t)g->packed_columns * CK_LANES;
   block_operand view = operand_block(operand, image, block, g->in_blocks, positions, keep);
-  for (int r = 0; r < g->packed_rows; ++r, packed += row_floats) {
-    int y = r - g->border_top;
-    if (y < 0 || y >= g->in_height) {
-      memset(packed, 0, row_floats * sizeof(float));
-      continue;
-    }
-    for (int phase = 0; phase < g->column_phases; ++phase) {
-      // Column q of the phase is input column q · phases + phase − border_left.
-      float *target = packed + (size_t)phase * (size_t)g->packed_columns * CK_LANES;
-      int first = ck_minimum(g->packed_columns, ck_maximum(0, ck_ceil_divide(g->border_left - phase + g->column_phases * 64, g->column_phases) - 64));
-      int x = first * g->column_phases + phase - g->border_left;
-      int count = x < g->in_width ? ck_ceil_divide(g->in_width - x, g->column_phases) : 0;
-      count = ck_minimum(count, g->packed_columns - first);
-      memset(target, 0, (size_t)first * CK_LANES * sizeof(float));
-      if (count > 0)
-        evaluate_run(&view, ((size_t)y * (size_t)g->in_width + (size_t)x) * CK_LANES, (size_t)g->column_phases * CK_LANES, count,
-                     target + (size_t)first * CK_LANES);
-      else
-        count = 0;
-      memset(target + (size_t)(first + count) * CK_LANES, 0, (size_t)(g->packed_columns - first - count) * CK_LANES * sizeof(float));
-    }
-  }
+  for (int r = 0; r < g->packed_rows; ++r) pack_row(&view, g, r, packed + (size_t)r * row_floats);
   if (view.store) keep_uncovered(&view, g, row_buffer);
 }

@@ -3,29 +3,34 @@
 // The picture is normalised while it is copied into planes with zero borders; columns are dealt out by their remainder modulo the stride,
 // so that neighbouring results read neighbouring floats.
 
+/// count values of a row, `step` apart, normalised. The constant steps become shuffles.
+INLINE void deal_columns(const float *row, int count, int step, float scale, float shift, float *target) {
+  for (int i = 0; i < count; ++i) target[i] = row[i * step] * scale + shift;
+}
+
 /// One normalised channel → planes [row][column phase][column].
 static void pack_stem_channel(const conv_job *job, size_t image, int channel, float *packed) {
   const ck_conv_geometry *g = &job->geometry;
-  const ck_operand *operand = job->operand;
-  const ck_affine *affine = &operand->affine;
+  const ck_affine *affine = &job->operand->affine;
   size_t set = image * affine->image_stride + (size_t)channel;
   float scale = affine->scale ? affine->scale[set] : 1, shift = affine->shift ? affine->shift[set] : 0;
-  const float *plane = operand->x + (image * (size_t)g->in_channels + (size_t)channel) * (size_t)g->in_height * (size_t)g->in_width;
-  size_t row_floats = (size_t)g->column_phases * (size_t)g->packed_columns;
-  for (int r = 0; r < g->packed_rows; ++r, packed += row_floats) {
-    memset(packed, 0, row_floats * sizeof(float));
+  const float *plane = job->operand->x + (image * (size_t)g->in_channels + (size_t)channel) * (size_t)g->in_height * (size_t)g->in_width;
+  int phases = g->column_phases;
+  for (int r = 0; r < g->packed_rows; ++r) {
+    memset(packed, 0, (size_t)phases * (size_t)g->packed_columns * sizeof(float));
     int y = r - g->border_top;
-    if (y < 0 || y >= g->in_height) continue;
-    const float *row = plane + (size_t)y * (size_t)g->in_width;
-    int columns = ck_minimum(g->in_width, g->packed_columns * g->column_phases - g->border_left);
-    if (g->column_phases == 1) {
-      for (int x = 0; x < columns; ++x) packed[x + g->border_left] = row[x] * scale + shift;
-      continue;
-    }
-    int phase = g->border_left % g->column_phases, column = g->border_left / g->column_phases;
-    for (int x = 0; x < columns; ++x) {
-      packed[phase * g->packed_columns + column] = row[x] * scale + shift;
-      if (++phase == g->column_phases) phase = 0, ++column;
+    for (int phase = 0; phase < phases; ++phase, packed += g->packed_columns) {
+      int zeros = phase < g->border_left ? ck_minimum(g->packed_columns, ck_ceil_divide(g->border_left - phase, phases)) : 0;
+      int x = zeros * phases + phase - g->border_left;
+      if (y < 0 || y >= g->in_height || x >= g->in_width) continue;
+      int count = ck_minimum(ck_ceil_divide(g->in_width - x, phases), g->packed_columns - zeros);
+      const float *row = plane + (size_t)y * (size_t)g->in_width + x;
+      switch (phases) {
+        case 1: deal_columns(row, count, 1, scale, shift, packed + zeros); break;
+        case 2: deal_columns(row, count, 2, scale, shift, packed + zeros); break;
+        case 4: deal_columns(row, count, 4, scale, shift, packed + zeros); break;
+        default: deal_columns(row, count, phases, scale, shift, packed + zeros); break;
+      }
     }
   }
 }

@@ -9,44 +9,56 @@ typedef struct {
   int blocks, parts, ring;
 } pooling_job;
 
-/// Rows and columns of a window that lie inside the picture.
+/// Rows or columns of a window that lie inside the picture: begin ..< end.
 typedef struct {
-  int top, bottom, left, right;  // bottom and right are not included
-} pooling_window;
+  int begin, end;
+} pooling_span;
 
-INLINE pooling_window pooling_window_at(const ck_pool_shape *s, int y, int x) {
-  int top = y * s->stride_height - s->pad_top, left = x * s->stride_width - s->pad_left;
-  return (pooling_window){ck_maximum(top, 0), ck_minimum(top + s->kernel_height, s->height), ck_maximum(left, 0),
-                          ck_minimum(left + s->kernel_width, s->width)};
+INLINE pooling_span pooling_rows(const ck_pool_shape *s, int y) {
+  int begin = y * s->stride_height - s->pad_top;
+  return (pooling_span){ck_minimum(ck_maximum(begin, 0), s->height), ck_minimum(begin + s->kernel_height, s->height)};
 }
 
-INLINE float pooling_weight(const ck_pool_shape *s, pooling_window w) {
-  int count = s->count_include_pad ? s->kernel_height * s->kernel_width : (w.bottom - w.top) * (w.right - w.left);
-  return 1.0f / (float)ck_maximum(1, count);
+INLINE pooling_span pooling_columns(const ck_pool_shape *s, int x) {
+  int begin = x * s->stride_width - s->pad_left;
+  return (pooling_span){ck_minimum(ck_maximum(begin, 0), s->width), ck_minimum(begin + s->kernel_width, s->width)};
+}
+
+INLINE v16 pooling_weight(const ck_pool_shape *s, int rows, int columns) {
+  int count = s->count_include_pad ? s->kernel_height * s->kernel_width : rows * columns;
+  return splat(1.0f / (float)ck_maximum(1, count));
 }
 
 INLINE float *ring_row(const pooling_job *job, float *rows, int y) {
   return rows + (size_t)(y % job->ring) * (size_t)job->shape->width * CK_LANES;
 }
 
-static void pool_window_row(const pooling_job *job, float *rows, int y, float *results) {
-  const ck_pool_shape *s = job->shape;
+/// Finds a window's rows in the ring once for all windows side by side: the remainder costs more than a window's comparisons.
+INLINE void find_rows(const pooling_job *job, float *ring, pooling_span rows, float **found) {
+  for (int i = rows.begin; i < rows.end; ++i) found[i - rows.begin] = ring_row(job, ring, i);
+}
+
+static void pool_maximum(const ck_pool_shape *s, float *const *rows, int row_count, float *results) {
   for (int x = 0; x < s->out_width; ++x) {
-    pooling_window w = pooling_window_at(s, y, x);
-    v16 value = splat(s->maximum ? -__builtin_inff() : 0);
-    for (int i = w.top; i < w.bottom; ++i) {
-      const float *row = ring_row(job, rows, i);
-      for (int j = w.left; j < w.right; ++j) {
-        v16 v = load(row + j * CK_LANES);
-        if (s->maximum) {
-          value = (value > v) ? value : v;  // a NaN stays
-        } else {
-          value += v;
-        }
+    pooling_span columns = pooling_columns(s, x);
+    v16 value = splat(-__builtin_inff());
+    for (int i = 0; i < row_count; ++i) {
+      for (int j = columns.begin; j < columns.end; ++j) {
+        v16 v = load(rows[i] + j * CK_LANES);
+        value = (value > v) ? value : v;  // a NaN stays
       }
     }
-    if (!s->maximum) value *= splat(pooling_weight(s, w));
     store(results + x * CK_LANES, value);
+  }
+}
+
+static void pool_average(const ck_pool_shape *s, float *const *rows, int row_count, float *results) {
+  for (int x = 0; x < s->out_width; ++x) {
+    pooling_span columns = pooling_columns(s, x);
+    v16 value = splat(0);
+    for (int i = 0; i < row_count; ++i)
+      for (int j = columns.begin; j < columns.end; ++j) value += load(rows[i] + j * CK_LANES);
+    store(results + x * CK_LANES, value * pooling_weight(s, row_count, columns.end - columns.begin));
   }
 }
 
@@ -60,10 +72,16 @@ static void pooling_block(const pooling_job *job, size_t image, int block, float
   float *results = rows + (size_t)job->ring * (size_t)s->width * CK_LANES;
   int evaluated = 0, pending = 0;
   for (int y = 0; y < s->out_height; ++y) {
-    int bottom = ck_minimum(y * s->stride_height - s->pad_top + s->kernel_height, s->height);
-    for (; evaluated < bottom; ++evaluated)
+    pooling_span span = pooling_rows(s, y);
+    for (; evaluated < span.end; ++evaluated)
       evaluate_run(&operand, (size_t)evaluated * (size_t)s->width * CK_LANES, CK_LANES, s->width, ring_row(job, rows, evaluated));
-    pool_window_row(job, rows, y, results);
+    float *window_rows[s->kernel_height];
+    find_rows(job, rows, span, window_rows);
+    if (s->maximum) {
+      pool_maximum(s, window_rows, span.end - span.begin, results);
+    } else {
+      pool_average(s, window_rows, span.end - span.begin, results);
+    }
     epilogue_run(&epilogue, &sums, results, s->out_width, (size_t)y * (size_t)s->out_width * CK_LANES, CK_LANES);
     pending += s->out_width;
     if (pending >= REGION_POSITIONS) {
@@ -78,41 +96,39 @@ static void pooling_block(const pooling_job *job, size_t image, int block, float
   write_totals(job->epilogue, image, block, job->blocks, &totals);
 }
 
-/// Adds the gradients of one row of windows to the rows of the ring.
-static void spread_window_row(const pooling_job *job, const float *rows, float *gradients, int y, const float *gradient) {
-  const ck_pool_shape *s = job->shape;
+/// Adds the gradients of one row of maxima to where they were found: the first of equals, in row-major order.
+static void spread_maximum(const ck_pool_shape *s, float *const *rows, float *const *targets, int row_count, const float *gradient) {
   for (int x = 0; x < s->out_width; ++x) {
-    pooling_window w = pooling_window_at(s, y, x);
-    v16 g = load(gradient + x * CK_LANES);
-    if (!s->maximum) {
-      g *= splat(pooling_weight(s, w));
-      for (int i = w.top; i < w.bottom; ++i)
-        for (int j = w.left; j < w.right; ++j) {
-          float *target = ring_row(job, gradients, i) + j * CK_LANES;
-          store(target, load(target) + g);
-        }
-      continue;
-    }
-    v16 best = splat(-__builtin_inff());
-    i16 where = (i16)(-1);
-    int index = 0;
-    for (int i = w.top; i < w.bottom; ++i) {
-      const float *row = ring_row(job, (float *)rows, i);
-      for (int j = w.left; j < w.right; ++j, ++index) {
-        v16 v = load(row + j * CK_LANES);
-        i16 better = v > best;
-        // The first position takes the gradient even where everything is −∞.
-        if (index == 0) better = (i16)(-1);
-        best = better ? v : best;
-        where = better ? (i16)(index) : where;
+    pooling_span columns = pooling_columns(s, x);
+    if (row_count <= 0 || columns.begin >= columns.end) continue;
+    v16 best = load(rows[0] + columns.begin * CK_LANES), g = load(gradient + x * CK_LANES);
+    i16 where = (i16)(0);
+    for (int i = 0, index = 0; i < row_count; ++i) {
+      for (int j = columns.begin; j < columns.end; ++j, ++index) {
+        v16 v = load(rows[i] + j * CK_LANES);
+        where = (v > best) ? (i16)(index) : where;
+        best = (v > best) ? v : best;
       }
     }
-    index = 0;
-    for (int i = w.top; i < w.bottom; ++i)
-      for (int j = w.left; j < w.right; ++j, ++index) {
-        float *target = ring_row(job, gradients, i) + j * CK_LANES;
+    for (int i = 0, index = 0; i < row_count; ++i) {
+      for (int j = columns.begin; j < columns.end; ++j, ++index) {
+        float *target = targets[i] + j * CK_LANES;
         store(target, load(target) + ((where == (i16)(index)) ? g : splat(0)));
       }
+    }
+  }
+}
+
+static void spread_average(const ck_pool_shape *s, float *const *targets, int row_count, const float *gradient) {
+  for (int x = 0; x < s->out_width; ++x) {
+    pooling_span columns = pooling_columns(s, x);
+    v16 g = load(gradient + x * CK_LANES) * pooling_weight(s, row_count, columns.end - columns.begin);
+    for (int i = 0; i < row_count; ++i) {
+      for (int j = columns.begin; j < columns.end; ++j) {
+        float *target = targets[i] + j * CK_LANES;
+        store(target, load(target) + g);
+      }
+    }
   }
 }
 
@@ -131,13 +147,21 @@ static void pooling_backward_block(const pooling_job *job, size_t image, int blo
   int begun = 0, pending = 0;
   for (int y = 0, finished = 0; y < s->out_height; ++y) {
     // The last row of windows also opens the rows below it, the first ones finish the rows above the next window.
-    int bottom = ck_minimum(y * s->stride_height - s->pad_top + s->kernel_height, s->height);
-    int next_top = y + 1 < s->out_height ? ck_minimum(ck_maximum((y + 1) * s->stride_height - s->pad_top, 0), s->height) : s->height;
-    for (; begun < bottom; ++begun) {
+    pooling_span span = pooling_rows(s, y);
+    int next_top = y + 1 < s->out_height ? pooling_rows(s, y + 1).begin : s->height;
+    for (; begun < span.end; ++begun) {
       if (s->maximum) evaluate_run(&operand, (size_t)begun * row_floats, CK_LANES, s->width, ring_row(job, rows, begun));
       memset(ring_row(job, gradients, begun), 0, row_floats * sizeof(float));
     }
-    spread_window_row(job, rows, gradients, y, gradient + (size_t)y * (size_t)s->out_width * CK_LANES);
+    float *window_rows[s->kernel_height], *window_gradients[s->kernel_height];
+    const float *row_gradient = gradient + (size_t)y * (size_t)s->out_width * CK_LANES;
+    find_rows(job, gradients, span, window_gradients);
+    if (s->maximum) {
+      find_rows(job, rows, span, window_rows);
+      spread_maximum(s, window_rows, window_gradients, span.end - span.begin, row_gradient);
+    } else {
+      spread_average(s, window_gradients, span.end - span.begin, row_gradient);
+    }
     for (; finished < next_top; ++finished) {
       if (finished >= begun) {
         memset(ring_row(job, gradients, finished), 0, row_floats * sizeof(float));

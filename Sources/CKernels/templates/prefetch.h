@@ -15,17 +15,21 @@ typedef struct {
   size_t plane;  // floats from a block to the next
   int blocks, lines;
   int block, line;  // reached so far
+  int lines_per_result;  // depthwise: lines to ask for with each result
 } upcoming_operand;
+
+INLINE void add_streams(upcoming_operand *next, const ck_operand *operand, size_t offset) {
+  const float *streams[3] = {operand->x, operand->second, operand->third};
+  for (int i = 0; i < 3; ++i)
+    if (streams[i]) next->streams[next->stream_count++] = streams[i] + offset;
+}
 
 /// `positions` positions from `first` on of an image; nothing where the image does not exist or takes too much of the cache.
 static upcoming_operand upcoming(const ck_operand *operand, size_t image, size_t images, int blocks, size_t plane_positions, size_t first,
                                  size_t positions) {
   upcoming_operand result = {.plane = plane_positions * CK_LANES};
   if (image >= images) return result;
-  size_t base = image * (size_t)blocks * result.plane + first * CK_LANES;
-  const float *streams[3] = {operand->x, operand->second, operand->third};
-  for (int i = 0; i < 3; ++i)
-    if (streams[i]) result.streams[result.stream_count++] = streams[i] + base;
+  add_streams(&result, operand, image * (size_t)blocks * result.plane + first * CK_LANES);
   if ((size_t)result.stream_count * (size_t)blocks * positions * CK_LANES * sizeof(float) > PREFETCH_BYTES) return result;
   result.blocks = blocks;
   result.lines = (int)positions;
