@@ -9,7 +9,7 @@ extension DiscKernel {
     let padded = width + 2 * reach
     let columns = (0..<padded).map { reflected($0 - reach, width) * 3 }
     let spans = (0...reach).map { dy in weights[dy * (reach + 1)..<(dy + 1) * (reach + 1)].prefix { $0 == weights[0] }.count }
-    var work = Workspace(padded: padded, width: width, rows: height)
+    let work = Workspace(padded: padded, width: width, rows: height)
     for channel in 0..<3 {
       work.load(source + channel, columns: columns, width: width, height: height)
       for y in 0..<height {
@@ -58,24 +58,24 @@ extension DiscKernel {
       edge.deallocate()
     }
 
-    mutating func load(_ source: UnsafePointer<UInt8>, columns: [Int], width: Int, height: Int) {
+    func load(_ source: UnsafePointer<UInt8>, columns: [Int], width: Int, height: Int) {
       for y in 0..<height {
         let (row, target) = (source + y * width * 3, plane + y * padded)
         for x in columns.indices { target[x] = Int32(row[columns[x]]) }
       }
     }
-    mutating func startRow() {
+    func startRow() {
       flat.initialize(repeating: 0, count: width)
       edge.initialize(repeating: 0, count: width)
     }
-    mutating func addRows(_ first: Int, _ second: Int?) {
+    func addRows(_ first: Int, _ second: Int?) {
       let upper = plane + first * padded
       guard let second else { return pair.initialize(from: upper, count: padded) }
       let lower = plane + second * padded
       for x in 0..<padded { pair[x] = upper[x] &+ lower[x] }
     }
     /// Adds the columns at distances below `span`.
-    mutating func addPlateau(around reach: Int, _ span: Int) {
+    func addPlateau(around reach: Int, _ span: Int) {
       var sum: Int32 = 0
       running[0] = 0
       for x in 0..<padded {
@@ -86,7 +86,7 @@ extension DiscKernel {
       for x in 0..<width { flat[x] &+= high[x] &- low[x] }
     }
     /// Adds the columns at distance `dx`.
-    mutating func addEdges(around reach: Int, _ dx: Int, _ weight: Double) {
+    func addEdges(around reach: Int, _ dx: Int, _ weight: Double) {
       let (left, right) = (pair + reach - dx, pair + reach + dx)
       if dx == 0 {
         for x in 0..<width { edge[x] += weight * Double(left[x]) }
