@@ -22,14 +22,15 @@ let package = Package(
     .target(name: "Engine", dependencies: ["CKernels"], swiftSettings: strict),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
-    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
+    .target(name: "CVision", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs", "CVision"], swiftSettings: strict),
     .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: strict),
     .target(
       name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
     .testTarget(
-      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine"], swiftSettings: strict),
+      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CVision"], swiftSettings: strict),
     .testTarget(
       name: "StreamsTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CShapes"], swiftSettings: strict),
   ]
