@@ -76,6 +76,15 @@ import VisionTestSupport
     #expect(try (picture(seed: 1, severity: 3, index: 8) != first) == isRandom)
   }
 
+  /// Random pictures are part of published results: a change of these numbers is a change of every stream.
+  @Test(arguments: [("gaussian-noise", 3_876_267_050 as UInt32), ("impulse-noise", 325_112_334)]) func picturesStayWhatTheyWere(
+    _ name: String, _ expected: UInt32
+  ) throws {
+    let corruptor = try Corruptor(.named(name), severity: 5, table: .cifar, seed: 1)
+    let pixels = (0..<10).flatMap { corruptor.apply(to: Patterns.reference(side: 32), index: $0).pixels }
+    #expect(crc32(pixels) == expected)
+  }
+
   /// The strongest severity changes more than the weakest.
   @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func severityGrows(_ kind: CorruptionKind, _ table: CorruptionTable) throws
   {
