@@ -35,7 +35,8 @@ let package = Package(
     .target(name: "TTATestKit", dependencies: ["Engine", "Safetensors", "ModelIO", "TTA"], swiftSettings: strict),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
-    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs"], swiftSettings: strict),
+    .target(name: "CVision", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs", "CVision"], swiftSettings: strict),
     .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .target(name: "Evaluation", dependencies: ["TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
@@ -54,7 +55,7 @@ let package = Package(
     .target(
       name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
     .testTarget(
-      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine"], swiftSettings: strict),
+      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CVision"], swiftSettings: strict),
     .testTarget(
       name: "StreamsTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CShapes"], swiftSettings: strict),
   ]

@@ -40,9 +40,4 @@ public struct Image: Hashable, Sendable {
       return try body(base)
     }
   }
-  /// A picture of the same size with every sample replaced by `table[sample]`; the table has 256 entries.
-  package func mapped(through table: [UInt8]) -> Image {
-    precondition(table.count == 256)
-    return Image(width: width, height: height, pixels: pixels.map { table[Int($0)] })
-  }
 }

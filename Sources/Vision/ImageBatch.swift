@@ -8,7 +8,7 @@ public enum ImageBatch {
   public static func tensor(of images: [Image]) -> Tensor {
     let (height, width) = (images.first?.height ?? 0, images.first?.width ?? 0)
     precondition(images.allSatisfy { $0.height == height && $0.width == width }, "pictures of several sizes in one batch")
-    var batch = Tensor(zeros: [images.count, 3, height, width])
+    var batch = Tensor(uninitialized: [images.count, 3, height, width])
     batch.withMutablePointer { target in
       for (position, image) in images.enumerated() {
         image.withPixels { spread($0, over: target + position * 3 * height * width, count: height * width) }
@@ -20,7 +20,7 @@ public enum ImageBatch {
   /// The same for `count` pictures that lie one behind the other in memory, rows of R G B.
   public static func tensor(of pixels: UnsafeRawBufferPointer, count: Int, height: Int, width: Int) -> Tensor {
     precondition(pixels.count == count * height * width * 3, "\(pixels.count) samples for \(count) pictures of \(width)×\(height)")
-    var batch = Tensor(zeros: [count, 3, height, width])
+    var batch = Tensor(uninitialized: [count, 3, height, width])
     guard let source = pixels.bindMemory(to: UInt8.self).baseAddress else { return batch }
     let size = height * width * 3
     batch.withMutablePointer { target in

@@ -2,10 +2,9 @@
 
 import Engine
 import Foundation
+import Streams
 import Testing
 import VisionTestSupport
-
-@testable import Streams
 
 private let folder = References.goldens.appending(path: "numpy")
 private func path(_ name: String) -> String { folder.appending(path: name).path }

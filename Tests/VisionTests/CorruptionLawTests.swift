@@ -1,11 +1,11 @@
 // Laws of corruptions: their names, their random numbers, and what no picture may break.
 
+import CVision
 import Engine
 import Foundation
 import Testing
+import Vision
 import VisionTestSupport
-
-@testable import Vision
 
 @Suite struct CorruptionNameTests {
   @Test func bothSpellingsAreAccepted() throws {
@@ -76,6 +76,15 @@ import VisionTestSupport
     #expect(try (picture(seed: 1, severity: 3, index: 8) != first) == isRandom)
   }
 
+  /// Random pictures are part of published results: a change of these numbers is a change of every stream.
+  @Test(arguments: [("gaussian-noise", 3_876_267_050 as UInt32), ("impulse-noise", 325_112_334)]) func picturesStayWhatTheyWere(
+    _ name: String, _ expected: UInt32
+  ) throws {
+    let corruptor = try Corruptor(.named(name), severity: 5, table: .cifar, seed: 1)
+    let pixels = (0..<10).flatMap { corruptor.apply(to: Patterns.reference(side: 32), index: $0).pixels }
+    #expect(crc32(pixels) == expected)
+  }
+
   /// The strongest severity changes more than the weakest.
   @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func severityGrows(_ kind: CorruptionKind, _ table: CorruptionTable) throws
   {
@@ -120,29 +129,57 @@ import VisionTestSupport
   }
 }
 
-@Suite struct NormalLawTests {
-  @Test func knownQuantiles() {
-    #expect(NormalLaw.quantile(0.5) == 0)
-    for (p, z) in [
-      (0.975, 1.959963984540054), (0.9, 1.2815515655446004), (0.001, -3.090232306167813), (1e-9, -5.997807015007686),
-      (1e-15, -7.941345326170997),
-    ] {
-      #expect(abs(NormalLaw.quantile(p) - z) < 1e-12 * max(1, abs(z)) * 10)
+/// Draws and loops are the same whatever the instruction set.
+@Suite struct VariantTests {
+  static let variants = [CVISION_PORTABLE, CVISION_AVX2, CVISION_AVX512]
+  private let words = cvision_words(seed: 1 << 40 + 3, tag: 77, picture: 1 << 33 + 5)
+
+  @Test(arguments: variants) func variantsAgree(_ variant: cvision_variant) throws {
+    let image = Patterns.reference(side: 61)
+    let count = image.pixels.count
+    let weights = DiscKernel(radius: 6, deviation: 0.5)
+    func run(_ variant: cvision_variant) -> (uniforms: [Float], normals: [Float], noisy: [UInt8], salted: [UInt8], blurred: [UInt8])? {
+      var uniforms = [Float](repeating: 0, count: count)
+      var normals = uniforms
+      var noisy = [UInt8](repeating: 0, count: count)
+      var salted = noisy
+      var blurred = noisy
+      guard cvision_uniforms(variant, words, &uniforms, count) == 1 else { return nil }
+      _ = cvision_normals(variant, words, &normals, count)
+      _ = cvision_add_noise(variant, image.pixels, normals, 0.1, &noisy, count)
+      _ = cvision_add_impulses(variant, image.pixels, uniforms, uniforms.reversed(), 0.2, &salted, count)
+      _ = cvision_correlate(variant, image.pixels, image.width, image.height, weights.weights, weights.reach, &blurred)
+      return (uniforms, normals, noisy, salted, blurred)
+    }
+    guard let result = run(variant) else { return }
+    let expected = try #require(run(CVISION_FASTEST))
+    #expect(result.uniforms == expected.uniforms && result.normals == expected.normals)
+    #expect(result.noisy == expected.noisy && result.salted == expected.salted && result.blurred == expected.blurred)
+  }
+
+  @Test func wordsArePhiloxBlocks() {
+    var uniforms = [Float](repeating: 0, count: 1003)
+    _ = cvision_uniforms(CVISION_FASTEST, words, &uniforms, uniforms.count)
+    for place in [0, 1, 2, 3, 4, 255, 256, 1002] {
+      let block = Philox(seed: words.seed).block(UInt64(words.tag) << 32 | UInt64(place / 4), words.picture)
+      #expect(uniforms[place] == Float(block[place % 4] >> 8) * 0x1p-24)
     }
   }
-  @Test func quantilesAreOddAndRise() {
-    var last = -Double.infinity
-    for k in 1..<4096 {
-      let z = NormalLaw.quantile(Double(k) / 4096)
-      #expect(z > last && NormalLaw.quantile(1 - Double(k) / 4096) == -z)
-      last = z
+
+  /// Distribution function of the normal law at each draw gives its word back.
+  @Test func normalsAreQuantiles() {
+    var normals = [Float](repeating: 0, count: 20_000)
+    _ = cvision_normals(CVISION_FASTEST, words, &normals, normals.count)
+    for place in normals.indices {
+      let block = Philox(seed: words.seed).block(UInt64(words.tag) << 32 | UInt64(place / 4), words.picture)
+      let p = (Double(block[place % 4]) + 0.5) * 0x1p-32
+      let z = Double(normals[place])
+      let found = z < 0 ? 0.5 * erfc(-z / 2.0.squareRoot()) : 1 - 0.5 * erfc(z / 2.0.squareRoot())
+      let density = exp(-z * z / 2) / (2 * Double.pi).squareRoot()
+      #expect(abs(found - p) <= density * abs(z) * 1e-7 + 1e-15, "\(p) gave \(z)")
     }
   }
-  @Test func logarithmsAgree() {
-    for x in [1e-300, 3e-10, 0.1, 0.5, 0.7071, 0.99999, 1, 1.5, 3, 1e20] {
-      #expect(abs(NormalLaw.logarithm(x) - log(x)) <= 4e-16 * max(1, abs(log(x))))
-    }
-  }
+
   @Test func drawsHaveTheirMoments() {
     var draws = CorruptionDraws(seed: 9, corruption: 1, severity: 1, picture: 0)
     let normals = draws.normals(200_001).map(Double.init)

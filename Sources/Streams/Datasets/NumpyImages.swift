@@ -14,7 +14,8 @@ public struct NumpyImages: LabeledImages {
 
   /// Pictures of an array, and their labels; both must have the same length.
   public init(_ pixels: NumpyArray, labels: [Int]? = nil) throws(TTAError) {
-    guard pixels.type == .uint8, pixels.shape.count == 4, pixels.shape[3] == 3 else {
+    guard pixels.type == .uint8, pixels.shape.count == 4, pixels.shape[3] == 3, pixels.shape[1] > 0, pixels.shape[2] > 0
+    else {
       throw TTAError(
         .invalidData, "\"\(pixels.name)\" is \(pixels.description), expected pictures: N×height×width×3 uint8",
         hint: pixels.shape.count == 4 && pixels.shape[1] == 3

@@ -84,7 +84,7 @@ public struct NumpyHeader: Hashable, Sendable {
   }
 
   /// The bytes of a version 1 header, padded with blanks so that the elements start at a multiple of 64; at least `minimum` bytes long.
-  static func encoded(type: NumpyType, shape: [Int], minimum: Int = 0) -> [UInt8] {
+  package static func encoded(type: NumpyType, shape: [Int], minimum: Int = 0) -> [UInt8] {
     let axes = shape.map { "\($0), " }.joined()
     let text =
       "{'descr': '\(type.rawValue)', 'fortran_order': False, 'shape': (\(shape.count > 1 ? String(axes.dropLast(2)) : String(axes.dropLast()))), }"

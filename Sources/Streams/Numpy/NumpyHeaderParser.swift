@@ -1,20 +1,20 @@
 // The Python dictionary inside a NumPy header.
 
-import Engine
+package import Engine
 
 /// Reads `{'descr': '|u1', 'fortran_order': False, 'shape': (10, 3), }` and nothing else of Python.
-struct NumpyHeaderParser {
+package struct NumpyHeaderParser {
   private let text: [UInt8]
   private var position = 0
   private let name: String
 
-  init(_ bytes: some Sequence<UInt8>, name: String) {
+  package init(_ bytes: some Sequence<UInt8>, name: String) {
     text = Array(bytes)
     self.name = name
   }
 
   /// The three entries, each there once, in any order.
-  mutating func parse() throws(TTAError) -> (descr: String, fortran: Bool, shape: [Int]) {
+  package mutating func parse() throws(TTAError) -> (descr: String, fortran: Bool, shape: [Int]) {
     var descr: String?
     var fortran: Bool?
     var shape: [Int]?

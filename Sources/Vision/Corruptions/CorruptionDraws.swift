@@ -1,6 +1,6 @@
 // Where the random numbers of a corruption come from.
 
-import Engine
+import CVision
 
 /// The random numbers of one corrupted picture.
 ///
@@ -8,44 +8,40 @@ import Engine
 /// number, so a picture comes out the same whatever the threads, the batch size or the order. Tests replay recorded draws instead.
 public struct CorruptionDraws: Sendable {
   private enum Source: Sendable {
-    /// Words at the counter (block, tag | number of the array << 16, picture).
-    case generated(Philox, tag: UInt64, picture: UInt64)
+    case generated(seed: UInt64, tag: UInt32, picture: UInt64)
     case replayed([[Float]])
   }
   private let source: Source
   private var arraysTaken = 0
 
   /// The draws of one picture of a stream.
-  init(seed: UInt64, corruption: UInt8, severity: Int, picture: UInt64) {
-    source = .generated(Philox(seed: seed), tag: UInt64(corruption) << 8 | UInt64(severity * 4), picture: picture)
+  package init(seed: UInt64, corruption: UInt8, severity: Int, picture: UInt64) {
+    source = .generated(seed: seed, tag: UInt32(corruption) << 8 | UInt32(severity * 4), picture: picture)
   }
   /// Recorded draws, one array per request, in the order of the requests.
   package init(replaying arrays: [[Float]]) { source = .replayed(arrays) }
 
   /// Uniform draws from [0, 1), 24 bits each.
-  mutating func uniforms(_ count: Int) -> [Float] { take(count) { Float($0 >> 8) * 0x1p-24 } }
-
-  /// Draws of the standard normal law.
-  mutating func normals(_ count: Int) -> [Float] {
-    take(count) { Float(NormalLaw.quantile((Double($0) + 0.5) * 0x1p-32)) }
+  package mutating func uniforms(_ count: Int) -> [Float] {
+    take(count) { cvision_uniforms(CVISION_FASTEST, $0, $1, count) }
   }
 
-  /// The next array of draws, each made from a word of 32 random bits.
-  @inline(__always) private mutating func take(_ count: Int, _ make: (UInt32) -> Float) -> [Float] {
+  /// Draws of the standard normal law.
+  package mutating func normals(_ count: Int) -> [Float] {
+    take(count) { cvision_normals(CVISION_FASTEST, $0, $1, count) }
+  }
+
+  /// The next array of draws. The words of a picture's arrays differ in the upper half of the tag.
+  private mutating func take(_ count: Int, _ make: (cvision_words, UnsafeMutablePointer<Float>?) -> Int32) -> [Float] {
     defer { arraysTaken += 1 }
     switch source {
     case .replayed(let arrays):
       precondition(arraysTaken < arrays.count && arrays[arraysTaken].count == count, "no \(count) recorded draws at place \(arraysTaken)")
       return arrays[arraysTaken]
-    case .generated(let words, let tag, let picture):
-      let high = (UInt64(arraysTaken) << 16 | tag) << 32
+    case .generated(let seed, let tag, let picture):
+      let words = cvision_words(seed: seed, tag: UInt32(arraysTaken) << 16 | tag, picture: picture)
       return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-        var position = 0
-        while position < count {
-          let block = words.block(high | UInt64(position >> 2), picture)
-          for lane in 0..<min(4, count - position) { buffer[position + lane] = make(block[lane]) }
-          position += 4
-        }
+        _ = make(words, buffer.baseAddress)
         initialized = count
       }
     }

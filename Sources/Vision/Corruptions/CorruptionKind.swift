@@ -22,8 +22,8 @@ public struct CorruptionKind: Sendable, Hashable {
   public let family: Family
   /// Whether it belongs to the fifteen of the benchmarks, not to the four extra ones.
   public let isStandard: Bool
-  /// Part of the key of its random numbers; never reused for another corruption.
-  let id: UInt8
+  /// Its place in the published order, from 1 on; part of the key of its random numbers.
+  package let id: UInt8
   /// The corruption at a severity 1...5.
   let make: @Sendable (CorruptionTable, Int) -> any Corruption
 

@@ -1,5 +1,7 @@
 // Defocus blur, as by a lens out of focus.
 
+import CVision
+
 /// Correlates every channel with a disc whose edge is slightly blurred.
 struct DefocusBlur: Corruption {
   /// Radius of the disc, deviation of the Gaussian that smooths its edge.
@@ -7,7 +9,7 @@ struct DefocusBlur: Corruption {
   static let rows = SeverityRows<Row>(
     cifar: [(0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)],
     imagenet: [(3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)])
-  /// The upper left quarter of the kernel, centre at its end; the kernel is symmetric.
+  /// The blurred disc.
   let kernel: DiscKernel
 
   init(_ table: CorruptionTable, _ severity: Int) {
@@ -17,7 +19,10 @@ struct DefocusBlur: Corruption {
 
   func apply(to image: Image, draws: inout CorruptionDraws) -> Image {
     Image(width: image.width, height: image.height) { target in
-      image.withPixels { source in kernel.correlate(source, width: image.width, height: image.height, into: target) }
+      image.withPixels { source in
+        let done = cvision_correlate(CVISION_FASTEST, source, image.width, image.height, kernel.weights, kernel.reach, target)
+        precondition(done == 1, "out of memory for a picture of \(image.sizeText)")
+      }
     }
   }
 }

@@ -1,16 +1,16 @@
-// A disc with a smoothed edge, and the correlation of a picture with it.
+// A disc with a smoothed edge.
 
 import Foundation
 
 /// A disc of weights that sum to one; the same mirrored in both axes.
-struct DiscKernel: Sendable {
+package struct DiscKernel: Sendable {
   /// Largest offset with a weight.
-  let reach: Int
+  package let reach: Int
   /// Weight at (|dy|, |dx|), `reach + 1` squared, rounded to float as the original stores it.
-  let weights: [Float]
+  package let weights: [Float]
 
   /// A disc on a grid of at least 17×17, smoothed by a Gaussian of 3×3 taps (5×5 above radius 8), the grid's border reflected.
-  init(radius: Double, deviation: Double) {
+  package init(radius: Double, deviation: Double) {
     let half = radius <= 8 ? 8 : Int(radius)
     let taps = radius <= 8 ? 1 : 2
     let side = 2 * half + 1
@@ -51,7 +51,7 @@ struct DiscKernel: Sendable {
 }
 
 /// A position outside 0..<count folded back in at the borders, whose edge is not repeated.
-func reflected(_ position: Int, _ count: Int) -> Int {
+private func reflected(_ position: Int, _ count: Int) -> Int {
   guard count > 1 else { return 0 }
   var result = position
   while result < 0 || result >= count { result = result < 0 ? -result : 2 * (count - 1) - result }

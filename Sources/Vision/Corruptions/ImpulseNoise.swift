@@ -1,5 +1,7 @@
 // Impulse noise: salt and pepper, as from bit errors.
 
+import CVision
+
 /// Replaces samples by the largest or the smallest value; channels are hit independently.
 struct ImpulseNoise: Corruption {
   static let shares = SeverityRows(cifar: [0.01, 0.02, 0.03, 0.05, 0.07], imagenet: [0.03, 0.06, 0.09, 0.17, 0.27])
@@ -13,11 +15,7 @@ struct ImpulseNoise: Corruption {
     let sides = draws.uniforms(image.pixels.count)
     return Image(width: image.width, height: image.height) { target in
       image.withPixels { source in
-        hits.withUnsafeBufferPointer { hits in
-          sides.withUnsafeBufferPointer { sides in
-            for i in hits.indices { target[i] = Double(hits[i]) > share ? source[i] : sides[i] <= 0.5 ? 255 : 0 }
-          }
-        }
+        _ = cvision_add_impulses(CVISION_FASTEST, source, hits, sides, share, target, hits.count)
       }
     }
   }

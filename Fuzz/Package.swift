@@ -1,0 +1,13 @@
+// swift-tools-version:6.0
+// Fuzz targets in Swift; `scripts/fuzz` builds them with the sanitizers.
+import PackageDescription
+
+let package = Package(
+  name: "fuzz",
+  dependencies: [.package(name: "tta", path: "..")],
+  targets: [
+    .executableTarget(
+      name: "FuzzNumpy",
+      dependencies: [.product(name: "Streams", package: "tta"), .product(name: "Engine", package: "tta")])
+  ]
+)
