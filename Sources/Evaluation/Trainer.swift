@@ -1,10 +1,9 @@
 // Training small source models from scratch.
 
 public import Engine
-public import ModelIO
-import Safetensors
+import ModelIO
 public import Streams
-import Vision
+public import Vision
 
 /// How a source model is trained.
 public struct TrainingRecipe: Codable, Hashable, Sendable {

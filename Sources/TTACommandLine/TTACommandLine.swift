@@ -1,6 +1,7 @@
 // The commands of tta as a library, so that a user's package can have them with components of its own.
 
 import ArgumentParser
+import CKernels
 import Engine
 import Foundation
 public import TTA
@@ -18,7 +19,7 @@ public enum TTACommandLine {
 
   /// The same, giving the exit code.
   static func run(_ registry: Registry, arguments: [String]) async -> Int32 {
-    setvbuf(stdout, nil, _IOLBF, 0)
+    ck_flush_lines()
     do {
       try checkInstructionSet()
       var command = try Root.parseAsRoot(arguments)

@@ -9,6 +9,10 @@
 int ck_processor_count(void);
 /// The git revision given at build time through -DTTA_BUILD_REVISION, or "unknown revision".
 const char *ck_build_revision(void);
+/// Largest resident size of this process so far.
+size_t ck_peak_memory_bytes(void);
+/// Standard output is written line by line, to pipes as well.
+void ck_flush_lines(void);
 
 // MARK: - Runs of n values
 

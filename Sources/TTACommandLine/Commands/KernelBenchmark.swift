@@ -84,8 +84,8 @@ enum KernelBenchmark {
   ]
 
   private static func buffer(_ count: Int) -> UnsafeMutablePointer<Float> {
-    guard let raw = aligned_alloc(64, (count * 4 + 63) / 64 * 64) else { fatalError("out of memory") }
-    let floats = raw.assumingMemoryBound(to: Float.self)
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: (count * 4 + 63) / 64 * 64, alignment: 64)
+    let floats = raw.bindMemory(to: Float.self, capacity: count)
     for i in 0..<count { floats[i] = Float(i % 17) * 0.03 - 0.2 }
     return floats
   }
@@ -112,7 +112,7 @@ enum KernelBenchmark {
     let output = buffer(blocked(shape.filters, shape.out_height, shape.out_width))
     let weights = buffer(Int(shape.filters * (shape.depthwise ? 1 : shape.channels) * shape.kernel_height * shape.kernel_width))
     let packed = buffer(ck_conv_packed_count(&conv))
-    defer { [input, output, weights, packed].forEach { free($0) } }
+    defer { [input, output, weights, packed].forEach { $0.deallocate() } }
     ck_conv_pack(&conv, pool, weights, packed)
     var (operand, epilogue) = (ck_operand(), ck_epilogue())
     let forward = direction == CK_FORWARD
@@ -122,7 +122,7 @@ enum KernelBenchmark {
   }
   private static func matrixProduct(_ m: Int, _ n: Int, _ k: Int, blas: Bool, _ pool: OpaquePointer) -> Double {
     let (a, b, c) = (buffer(m * k), buffer(n * k), buffer(m * n))
-    defer { [a, b, c].forEach { free($0) } }
+    defer { [a, b, c].forEach { $0.deallocate() } }
     _ = ck_pool_reserve(pool, ck_gemm_scratch_bytes(m, n, k))
     return best(2 * Double(m) * Double(n) * Double(k)) {
       if blas {

@@ -22,11 +22,7 @@ enum Machine {
       """
   }
   /// Largest resident size of this process so far, in bytes.
-  static var peakMemoryBytes: Int {
-    var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
-    return usage.ru_maxrss * 1024
-  }
+  static var peakMemoryBytes: Int { ck_peak_memory_bytes() }
 }
 
 /// Throws where TTA_ISA names an instruction set that does not exist or that the machine lacks.

@@ -1,7 +1,9 @@
-// How many processors this process may use.
+// Facts about this process and this build.
 #define _GNU_SOURCE
 #include "ckernels_plain.h"
 #include <sched.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int ck_processor_count(void) {
@@ -17,3 +19,11 @@ int ck_processor_count(void) {
 #define TTA_BUILD_REVISION "unknown revision"
 #endif
 const char *ck_build_revision(void) { return TTA_BUILD_REVISION; }
+
+size_t ck_peak_memory_bytes(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (size_t)usage.ru_maxrss * 1024;
+}
+
+void ck_flush_lines(void) { setvbuf(stdout, NULL, _IOLBF, 0); }

@@ -1,0 +1,1 @@
+// Exercised through the golden traces.
