@@ -78,11 +78,7 @@ public final class Executor {
     guard images.shape.dimensions.dropFirst() == program.graph.inputShape.dimensions[...], images.shape.rank > 0 else {
       throw TTAError(.invalidData, "images: expected n×\(program.graph.inputShape), got \(images.shape)")
     }
-    var taps = options.taps
-    taps.insert(.logits)
-    let key = PlanKey(
-      statistics: options.statistics.planKind, reportsMoments: options.reportsMoments, differentiated: set,
-      differentiatesImages: options.differentiatesImages, taps: taps.sorted(), lowering: lowering)
+    let key = PlanKey(options, set, lowering)
     let plan = try program.plan(for: key, images: max(1, images.count))
     try pool.reserve(scratchBytes: plan.scratchBytes)
     let region = try takeRegion(plan.arenaBytes)

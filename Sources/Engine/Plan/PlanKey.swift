@@ -22,6 +22,12 @@ struct PlanKey: Hashable, Sendable {
   var taps: [Tap]
   var lowering: Lowering
 
+  init(_ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering) {
+    statistics = options.statistics.planKind
+    (reportsMoments, differentiatesImages) = (options.reportsMoments, options.differentiatesImages)
+    taps = options.taps.union([.logits]).sorted()
+    (self.differentiated, self.lowering) = (differentiated, lowering)
+  }
   var needsBackward: Bool { !differentiated.isEmpty || differentiatesImages }
 }
 

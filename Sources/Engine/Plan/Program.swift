@@ -38,6 +38,25 @@ public final class Program: Sendable {
   }
 }
 
+/// What a plan takes and does.
+public struct PlanSummary: Codable, Hashable, Sendable {
+  /// Bytes of arena, and what separate buffers would take.
+  public let arenaBytes: Int, naiveBytes: Int
+  /// What the steps do, in order.
+  public let forward: [String], backward: [String]
+}
+extension Program {
+  /// The summary of the plan that a pass with these options will use.
+  public func summary(
+    _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering
+  ) throws(TTAError) -> PlanSummary {
+    let plan = try plan(for: PlanKey(options, set, lowering), images: images)
+    let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
+    return PlanSummary(
+      arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes, forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
+  }
+}
+
 /// The packed weights of one convolution for the latest parameter values: source, student and teacher have three.
 final class PackedWeights: @unchecked Sendable {
   private static let capacity = 4

@@ -30,6 +30,9 @@ public struct ImageFailure: Sendable {
   public var name: String
   /// Why.
   public var error: TTAError
+
+  /// A failure at a place.
+  public init(place: Int, name: String, error: TTAError) { (self.place, self.name, self.error) = (place, name, error) }
 }
 
 /// Some pictures of a stream. Strategies are handed `images` only; labels meet predictions in the evaluation.

@@ -9,6 +9,8 @@ public struct AdaptationRuntime: Sendable {
   public private(set) var state: AdaptationState
   /// What happens to batches that are not finite; `throw` unless told otherwise.
   public var nonFinite = NonFinitePolicy.throw
+  /// What happens to batches that are too small for the strategy's statistics; `throw` unless told otherwise.
+  public var smallBatch = SmallBatchPolicy.throw
   /// When the stream goes back to its start.
   public var reset = ResetPolicy.never
   /// Receives intermediate values of the strategy.
@@ -49,6 +51,7 @@ public struct AdaptationRuntime: Sendable {
   /// for pixels, losses and gradients that are not finite; these are found before anything changes.
   public mutating func process(_ batch: Batch, on executor: Executor) throws -> Prediction {
     guard batch.count >= smallestBatch else {
+      if smallBatch == .source, batch.count > 0 { return try answerFromSource(batch, executor) }
       throw TTAError(
         .usage, "a batch of \(batch.count): expected at least \(smallestBatch) images: \(smallestBatchReason)",
         hint: "use larger batches, or a strategy that answers single images: source, alpha-batch-norm, ema-batch-norm")
@@ -62,6 +65,16 @@ public struct AdaptationRuntime: Sendable {
       return try recover(error, batch, executor)
     }
   }
+
+  private mutating func answerFromSource(_ batch: Batch, _ executor: Executor) throws -> Prediction {
+    note("batch \(state.batches): \(batch.count) of at least \(smallestBatch) images: answered by the source model")
+    let prediction = Prediction(try executor.forward(batch.images, program, at: origin.parameters, options.with(.stored)))
+    state.batches += 1
+    state.images += batch.count
+    return prediction
+  }
+  /// Counts a batch that had no readable image, so that positions in a stream stay what they are.
+  public mutating func skipBatch() { state.batches += 1 }
 
   private mutating func learn(_ batch: Batch, _ executor: Executor) throws -> Prediction {
     var context = lend(executor)
@@ -124,6 +137,10 @@ public struct AdaptationRuntime: Sendable {
   /// Parameters and strategy go back to their start; the position in the stream and in the random numbers stays.
   public mutating func resetKeepingPosition() { (state.parameters, state.strategy) = (origin.parameters, origin.strategy) }
 
+  /// What one step of this stream will take for batches of the given size: arena, buffers, steps. Compiles the plan.
+  public func planSummary(batchSize: Int, on executor: Executor) throws -> PlanSummary {
+    try program.summary(options, differentiating: adapted, images: batchSize, lowering: executor.lowering)
+  }
   private func lend(_ executor: Executor) -> AdaptationContext {
     AdaptationContext(
       parameters: state.parameters, source: origin.parameters, adapted: adapted, options: options, random: state.random, program: program,

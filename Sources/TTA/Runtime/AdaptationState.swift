@@ -24,6 +24,14 @@ public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
   case reset
 }
 
+/// What to do with a batch that is too small for the statistics a strategy takes from it.
+public enum SmallBatchPolicy: String, Codable, Sendable, CaseIterable {
+  /// An error.
+  case `throw`
+  /// The source model answers, with stored statistics; nothing is learnt.
+  case source
+}
+
 /// When a stream goes back to its start.
 public enum ResetPolicy: Hashable, Codable, Sendable {
   /// Never.

@@ -45,3 +45,11 @@ struct ConfigurationOptions: ParsableArguments {
     return tree
   }
 }
+
+/// One of the words of an enumeration; the error lists them.
+func choice<T: RawRepresentable & CaseIterable>(_ text: String, of type: T.Type) throws -> T where T.RawValue == String {
+  guard let value = T(rawValue: text) else {
+    throw ValidationError("expected \(T.allCases.map(\.rawValue).joined(separator: ", ")), got \(text)")
+  }
+  return value
+}

@@ -1,0 +1,129 @@
+// tta adapt
+
+import ArgumentParser
+import Engine
+import Foundation
+import ModelIO
+import Streams
+import TTA
+import Vision
+
+struct AdaptCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "adapt", abstract: "Answers a stream of images and adapts to it, batch by batch.",
+    discussion: """
+      Example: tta adapt pictures/ --model shapes --strategy tent --batch 100
+      Example: ffmpeg -i CAMERA -f rawvideo -pix_fmt rgb24 - | tta adapt - --raw 640x480 --model shapes --max-wait 200
+      """)
+
+  @Argument(help: ArgumentHelp("Image files, folders (recursive, sorted by name), .npy arrays (uint8 NHWC), or - for raw frames.", valueName: "input"))
+  var inputs: [String] = []
+  @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Strategy") var strategy: StrategyOptions
+  @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
+  @Option(name: .long, help: ArgumentHelp("RGB24 frames of this size on standard input.", valueName: "WIDTHxHEIGHT")) var raw: String?
+  @Option(name: .long, help: "Images per batch (default: stream.batch of the configuration, else 64).") var batch: Int?
+  @Option(name: .long, help: ArgumentHelp("A batch of frames is closed when its first frame is this old.", valueName: "milliseconds")) var maxWait: Int?
+  @Flag(name: .long, help: "Drop the oldest waiting frames when they come faster than they are answered.") var dropOldest = false
+  @Option(name: .long, help: ArgumentHelp("Where the rows go (default: standard output).", valueName: "file")) var output: String?
+  @Option(name: .long, help: "csv or jsonl.") var format = RowFormat.csv
+  @Option(name: .long, help: ArgumentHelp("Also write what the strategy emitted: float32 [images, classes].", valueName: "file.npy")) var saveLogits: String?
+  @Option(name: .long, help: ArgumentHelp("Labels for the online error: a .npy of integers.", valueName: "file.npy")) var labels: String?
+  @Option(name: .long, help: ArgumentHelp("Continue from this state.", valueName: "file")) var stateIn: String?
+  @Option(name: .long, help: ArgumentHelp("Write the state here, atomically, at the end and every --save-every batches.", valueName: "file"))
+  var stateOut: String?
+  @Option(name: .long, help: "Batches between two writes of the state.") var saveEvery = 50
+  @Flag(name: .long, help: "Leave out the batches that the state has seen already.") var resume = false
+  @Option(name: .long, help: "An unreadable image: skip or stop.", transform: { try choice($0, of: BadImagePolicy.self) })
+  var onBadInput = BadImagePolicy.skip
+  @Option(
+    name: .long, help: "A loss or a gradient that is not finite: throw, skip or reset.",
+    transform: { try choice($0, of: NonFinitePolicy.self) })
+  var onNonFinite = NonFinitePolicy.throw
+  @Option(
+    name: .long, help: "A batch too small for batch statistics: source (the source model answers) or throw.",
+    transform: { try choice($0, of: SmallBatchPolicy.self) })
+  var onSmallBatch = SmallBatchPolicy.source
+  @Option(name: .long, help: "Of all random numbers.") var seed: UInt64 = 1
+  @OptionGroup(title: "Execution") var execution: ExecutionOptions
+  @OptionGroup(title: "Output") var printing: OutputOptions
+
+  func run() async throws {
+    let tree = try configuration.tree()
+    try ConfigurationCheck.sections(of: tree)
+    let loaded = try model.load(tree["model"])
+    let size = batch ?? tree["stream"]?["batch"]?.number.map { Int($0) } ?? 64
+    guard size > 0 else { throw TTAError(.usage, "--batch \(size): expected a number of at least 1") }
+    let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
+    var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), seed: seed)
+    (runtime.nonFinite, runtime.smallBatch) = (onNonFinite, onSmallBatch)
+    runtime.reset = try ConfigurationCheck.reset(section["reset"])
+    if let stateIn { try runtime.load(from: stateIn) }
+    let executor = try execution.makeExecutor()
+    try runtime.warmUp(batchSize: size, on: executor)
+
+    let source = try BatchSource(
+      inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait, overload: dropOldest ? .dropOldest : .wait, policy: onBadInput,
+      preprocessing: loaded.preprocessing(), first: resume ? runtime.state.batches : 0)
+    var rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
+    var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }
+    var score = AdaptScore()
+    let interruption = Interruption()
+    let start = ContinuousClock.now
+    while !interruption.isRequested, let next = try source.next() {
+      for failure in next.failures {
+        Console.error("warning: \(failure.name): \(failure.error.message)")
+        score.unreadable += 1
+      }
+      guard next.images.count > 0 else {
+        runtime.skipBatch()
+        continue
+      }
+      let incidents = runtime.incidents.count
+      let prediction = try runtime.process(Batch(next.images, index: runtime.state.images), on: executor)
+      for incident in runtime.incidents.dropFirst(incidents) { Console.error("warning: \(incident)") }
+      try rows.write(prediction, names: next.names, places: next.places, loaded)
+      try logits?.append(prediction.scores.tensor)
+      score.add(prediction.labels, next.labels)
+      if let stateOut, runtime.state.batches % max(1, saveEvery) == 0 { try runtime.save(to: stateOut) }
+      let elapsed = (ContinuousClock.now - start).seconds
+      if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K" + score.line(seconds: elapsed, total: source.imageCount)) }
+    }
+    if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K") }
+    try rows.close()
+    if let writer = logits.take() { try writer.close() }
+    if let stateOut { try runtime.save(to: stateOut) }
+    if let failure = source.failure { Console.error("warning: \(failure.message)") }
+    if !printing.quiet { Console.error(score.summary(seconds: (ContinuousClock.now - start).seconds, dropped: source.dropped)) }
+    if interruption.isRequested {
+      let how = stateOut.map { "continue with --state-in \($0) --resume" } ?? "nothing was kept: use --state-out to be able to continue"
+      Console.error("interrupted after batch \(runtime.state.batches); \(how)")
+      throw ExitCode(130)
+    }
+    if source.failure != nil { throw ExitCode(65) }
+  }
+}
+
+/// What an adapt run counts.
+struct AdaptScore {
+  var images = 0, labeled = 0, errors = 0, unreadable = 0
+  mutating func add(_ predicted: [Int], _ labels: [Int]) {
+    images += predicted.count
+    guard labels.count == predicted.count else { return }
+    for (got, expected) in zip(predicted, labels) where expected >= 0 {
+      labeled += 1
+      errors += got == expected ? 0 : 1
+    }
+  }
+  private var error: String { labeled > 0 ? "  error \(Numbers.decimals(100 * Double(errors) / Double(labeled), 1)) %" : "" }
+  func line(seconds: Double, total: Int?) -> String {
+    let rate = Double(images) / max(seconds, 1e-9)
+    let eta = total.map { "  ETA \(Numbers.clock(seconds: Double(max(0, $0 - images)) / max(rate, 1e-9)))" } ?? ""
+    return "\(Numbers.grouped(Double(images))) images  \(Numbers.grouped(rate)) img/s\(error)\(eta)"
+  }
+  func summary(seconds: Double, dropped: Int) -> String {
+    let rate = Double(images) / max(seconds, 1e-9)
+    return "\(Numbers.grouped(Double(images))) images, \(Numbers.grouped(rate)) img/s\(error)"
+      + (unreadable > 0 ? ", \(unreadable) unreadable" : "") + (dropped > 0 ? ", \(dropped) dropped" : "")
+  }
+}

@@ -1,0 +1,25 @@
+// tta convert
+
+import ArgumentParser
+import Engine
+import Foundation
+import ModelIO
+import TTA
+
+struct ConvertCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert", abstract: "Writes a model with its description (architecture, preprocessing, classes) into one file.",
+    discussion: "Example: tta convert shapes copy.safetensors")
+  @Argument(help: ArgumentHelp("A built-in model or a .safetensors file.", valueName: "in")) var input: String
+  @Argument(help: ArgumentHelp("The new .safetensors file.", valueName: "out")) var output: String
+  @OptionGroup(title: "Model") var model: ModelOptions
+
+  func run() async throws {
+    guard output.hasSuffix(".safetensors") else {
+      throw TTAError(.usage, "\(output): expected a .safetensors file", hint: "name the result, for example, model.safetensors")
+    }
+    let loaded = try model.load(.keys(["path": .text(input)]))
+    try ModelLoader.save(loaded.model, description: loaded.description, to: output)
+    Console.result("\(output): \(loaded.architecture), \(loaded.model.graph.parameters.count) tensors, described")
+  }
+}

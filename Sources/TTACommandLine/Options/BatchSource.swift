@@ -1,0 +1,92 @@
+// The batches of an adapt run: files, arrays, folders or raw frames.
+
+import Engine
+import Foundation
+import Streams
+import Vision
+
+/// Where batches come from.
+final class BatchSource {
+  /// One batch.
+  struct Item {
+    var images: Tensor
+    var labels: [Int]
+    var names: [String]
+    var places: [Int]
+    var failures: [ImageFailure]
+  }
+  private enum Kind { case stream(DomainStream, Prefetcher<LabeledBatch>), frames(RawFrameReader) }
+  private let kind: Kind
+  private let preprocessing: Preprocessing
+  private let policy: BadImagePolicy
+  /// Images of the whole run, where that is known.
+  let imageCount: Int?
+  /// Frames that were dropped, and why the stream ended otherwise than after a whole frame.
+  private(set) var dropped = 0, failure: TTAError?
+
+  init(
+    inputs: [String], raw: String?, labels: String?, batch: Int, maxWait: Int?, overload: FrameOverload, policy: BadImagePolicy,
+    preprocessing: Preprocessing, first: Int
+  ) throws {
+    (self.preprocessing, self.policy) = (preprocessing, policy)
+    guard inputs == ["-"] || raw != nil else {
+      guard !inputs.isEmpty, !inputs.contains("-") else {
+        throw TTAError(
+          .usage, inputs.isEmpty ? "no input: expected files, folders, .npy arrays or -" : "- (standard input) cannot be mixed with files",
+          hint: "for example tta adapt pictures/ --model shapes")
+      }
+      var options = DomainStream.Options()
+      (options.preprocessing, options.onBadImage) = (preprocessing, policy)
+      let stream = try DomainStream(ImageInputs.open(inputs, labels: labels), domains: [.clean], batchSize: batch, options: options)
+      imageCount = max(0, stream.imageCount - first * batch)
+      kind = .stream(stream, stream.prefetched(from: min(first, stream.count)))
+      return
+    }
+    guard inputs.isEmpty || inputs == ["-"] else {
+      throw TTAError(.usage, "--raw reads standard input, got also \(inputs.joined(separator: " "))", hint: "name - as the only input")
+    }
+    guard let raw, let size = Self.size(raw) else {
+      throw TTAError(
+        .usage, raw.map { "--raw \($0): expected WIDTHxHEIGHT" } ?? "- reads raw frames: expected --raw WIDTHxHEIGHT", hint: "for example --raw 640x480")
+    }
+    guard labels == nil else { throw TTAError(.usage, "--labels needs files, not frames on standard input") }
+    imageCount = nil
+    kind = .frames(
+      try RawFrameReader(
+        descriptor: STDIN_FILENO, width: size.width, height: size.height, batchSize: batch, maxWait: maxWait.map { .milliseconds($0) },
+        overload: overload))
+  }
+  private static func size(_ text: String) -> (width: Int, height: Int)? {
+    let parts = text.split(separator: "x").map { Int($0) }
+    guard parts.count == 2, let width = parts[0], let height = parts[1], width > 0, height > 0 else { return nil }
+    return (width, height)
+  }
+
+  /// The next batch; nil at the end.
+  func next() throws -> Item? {
+    switch kind {
+    case .stream(let stream, let batches):
+      guard let batch = try batches.next() else { return nil }
+      return Item(
+        images: batch.images, labels: batch.labels, names: batch.places.map { stream.images.name(at: $0) }, places: batch.places,
+        failures: batch.failures)
+    case .frames(let reader):
+      guard let batch = reader.next() else { return nil }
+      dropped = batch.dropped
+      failure = batch.failure ?? failure
+      if batch.images.isEmpty { return nil }
+      var (pictures, numbers, failures): ([Image], [Int], [ImageFailure]) = ([], [], [])
+      for (image, number) in zip(batch.images, batch.numbers) {
+        do throws(TTAError) {
+          pictures.append(try preprocessing.apply(to: image, name: "frame \(number)"))
+          numbers.append(number)
+        } catch {
+          if policy == .stop { throw error }
+          failures.append(ImageFailure(place: number, name: "frame \(number)", error: error))
+        }
+      }
+      return Item(
+        images: ImageBatch.tensor(of: pictures), labels: [], names: numbers.map { "frame \($0)" }, places: numbers, failures: failures)
+    }
+  }
+}

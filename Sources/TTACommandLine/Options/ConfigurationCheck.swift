@@ -1,0 +1,35 @@
+// What a configuration may say outside its components.
+
+import Engine
+import TTA
+
+enum ConfigurationCheck {
+  /// Unknown sections are errors that name the nearest.
+  static func sections(of tree: OptionTree) throws {
+    guard case .keys(let keys) = tree else { return }
+    let known = ["model", "strategy", "stream"]
+    for key in keys.keys.sorted() where !known.contains(key) {
+      throw TTAError(
+        .usage, "unknown section \"\(key)\"", hint: "nearest sections: \(NearestNames.nearest(to: key, in: known).joined(separator: ", "))")
+    }
+    let stream = ["batch"]
+    if case .keys(let keys)? = tree["stream"] {
+      for key in keys.keys.sorted() where !stream.contains(key) {
+        throw TTAError(.usage, "stream: unknown key \"\(key)\"", hint: "nearest keys: \(stream.joined(separator: ", "))")
+      }
+    }
+  }
+  /// `never`, `each-batch` or `{every: N}`.
+  static func reset(_ tree: OptionTree?) throws -> ResetPolicy {
+    switch tree {
+    case nil, .null: return .never
+    case .text("never"): return .never
+    case .text("each-batch"): return .eachBatch
+    case .some(let tree):
+      guard let period = tree["every"]?.number, period >= 1 else {
+        throw TTAError(.usage, "strategy.reset: expected never, each-batch or {every: N}, got \(tree)")
+      }
+      return .every(Int(period))
+    }
+  }
+}
