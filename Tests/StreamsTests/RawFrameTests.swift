@@ -100,11 +100,16 @@ private func levels(_ batch: FrameBatch?) -> [UInt8]? { batch?.images.map { $0.p
     #expect(reader.next() == nil)
   }
 
+  /// Once the reader is gone, what is written belongs to whoever reads next.
   @Test func aDroppedReaderLetsTheInputGo() throws {
     let camera = Camera()
-    _ = try reader(camera, batch: 2).self
-    camera.send(0..<1)
+    do { _ = try reader(camera, batch: 2) }
+    camera.send(7..<8)
+    Thread.sleep(forTimeInterval: 0.05)
     camera.end()
+    let next = try reader(camera, batch: 2)
+    #expect(levels(next.next()) == [7])
+    #expect(next.next() == nil)
   }
 
   @Test func impossibleSizesAreRefused() {
