@@ -65,7 +65,7 @@ struct AdaptCommand: AsyncParsableCommand {
     let source = try BatchSource(
       inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait, overload: dropOldest ? .dropOldest : .wait, policy: onBadInput,
       preprocessing: loaded.preprocessing(), first: resume ? runtime.state.batches : 0)
-    var rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
+    let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
     var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }
     var score = AdaptScore()
     let interruption = Interruption()
@@ -90,7 +90,7 @@ struct AdaptCommand: AsyncParsableCommand {
       if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K" + score.line(seconds: elapsed, total: source.imageCount)) }
     }
     if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K") }
-    try rows.close()
+    rows.close()
     if let writer = logits.take() { try writer.close() }
     if let stateOut { try runtime.save(to: stateOut) }
     if let failure = source.failure { Console.error("warning: \(failure.message)") }

@@ -9,7 +9,7 @@ import TTA
 enum RowFormat: String, ExpressibleByArgument, CaseIterable { case csv, jsonl }
 
 /// Writes predictions as rows to a file or to standard output.
-struct RowWriter: ~Copyable {
+struct RowWriter {
   private let format: RowFormat
   private let file: FileHandle
   private let path: String?
@@ -33,7 +33,7 @@ struct RowWriter: ~Copyable {
   }
 
   /// One row per image of a batch.
-  mutating func write(_ prediction: Prediction, names: [String], places: [Int], _ model: LoadedModel) throws {
+  func write(_ prediction: Prediction, names: [String], places: [Int], _ model: LoadedModel) throws {
     let probabilities = prediction.probabilities
     let (values, width, labels) = (probabilities.values, probabilities.rowElementCount, prediction.labels)
     var text = ""
@@ -64,7 +64,7 @@ struct RowWriter: ~Copyable {
     return (try? encoder.encode(text)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
   }
   /// Makes sure that everything is on the disk.
-  consuming func close() throws {
+  func close() {
     if path != nil {
       try? file.synchronize()
       try? file.close()
