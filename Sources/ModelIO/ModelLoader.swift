@@ -79,7 +79,9 @@ public enum ModelLoader {
     for architecture in Architecture.all {
       let classes = try classCount(file) ?? architecture.defaultClasses
       let graph = try architecture.graph(.init(classes: classes, inputSize: architecture.defaultInputSize))
-      if graph.parameters.allSatisfy({ file.entries[$0.name]?.shape == $0.shape }) { fitting.append(architecture.name) }
+      let wanted = Set(graph.parameters.map(\.name))
+      let complete = graph.parameters.allSatisfy { file.entries[$0.name]?.shape == $0.shape }
+      if complete, file.names.allSatisfy({ wanted.contains($0) || isIgnored($0) }) { fitting.append(architecture.name) }
     }
     return fitting
   }

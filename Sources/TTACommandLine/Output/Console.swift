@@ -48,17 +48,19 @@ enum Numbers {
   }
 }
 
-/// Columns of text, numbers to the right.
+/// Columns of text; columns of numbers are set to the right.
 struct TextTable {
   private var rows: [[String]]
   init(_ header: [String]) { rows = [header] }
   mutating func add(_ row: [String]) { rows.append(row) }
   var lines: [String] {
-    let widths = (rows.first ?? []).indices.map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    let columns = (rows.first ?? []).indices
+    let widths = columns.map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    let numeric = columns.map { column in rows.dropFirst().allSatisfy { column < $0.count && $0[column].first?.isLetter != true } }
     var lines = rows.map { row in
       row.enumerated().map { column, text in
         let padding = String(repeating: " ", count: max(0, widths[column] - text.count))
-        return column == 0 ? text + padding : padding + text
+        return numeric[column] ? padding + text : (column == row.count - 1 ? text : text + padding)
       }.joined(separator: "  ")
     }
     lines.insert(widths.map { String(repeating: "─", count: $0) }.joined(separator: "  "), at: 1)
