@@ -22,11 +22,11 @@ public struct Entropy: Objective {
           var entropy = 0.0
           for k in row {
             let probability = exp(Double(log[k]))
-            if probability > 0 { entropy -= probability * Double(log[k]) }
+            if probability != 0 { entropy -= probability * Double(log[k]) }
           }
           for k in row {
             let probability = exp(Double(log[k]))
-            gradient[k] = probability > 0 ? Float(-probability * (Double(log[k]) + entropy)) : 0
+            gradient[k] = probability != 0 ? Float(-probability * (Double(log[k]) + entropy)) : 0
           }
           values[image] = Float(entropy)
         }

@@ -1,1 +1,0 @@
-// Exercised through the golden traces.
