@@ -207,9 +207,10 @@ static void gemm_pack_unit(void *context, int unit, int worker) {
 
 static void gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a,
                  size_t lda, const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate) {
-#if GEMM_USES_BLAS
-  ck_blas_gemm_on_pool(pool, a_orientation, b_orientation, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate);
-#else
+  if (GEMM_USES_BLAS) {
+    ck_blas_gemm_on_pool(pool, a_orientation, b_orientation, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate);
+    return;
+  }
   gemm_job whole = {.a_orientation = a_orientation, .b_orientation = b_orientation, .m = m, .n = n, .k = k, .lda = lda, .ldb = ldb, .ldc = ldc,
                     .a = a, .b = b, .bias = bias, .c = c, .accumulate = accumulate};
   if (m == 0 || n == 0) return;
@@ -250,7 +251,6 @@ static void gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_o
       gemm_compute(&part);
     }
   }
-#endif
 }
 
 static void gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
