@@ -7,6 +7,7 @@
 //
 // All functions are deterministic: the result does not depend on the number of worker threads. Sums over many elements are kept per
 // image in fixed order, as doubles. Buffers are 64-byte aligned. Functions return nothing: arguments are checked by the caller.
+// A pool is NULL only where that is said.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 #include <stdbool.h>
@@ -53,7 +54,7 @@ typedef enum { CK_NORMAL, CK_TRANSPOSED } ck_orientation;
 /// with scratch allocated by the function in its own thread-local buffer.
 void ck_gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a,
              size_t lda, const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate);
-/// The same with B packed beforehand by ck_gemm_pack_b (frozen weights).
+/// The same with B packed beforehand by ck_gemm_pack_b (frozen weights) under the instruction set that is still in use.
 void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
                     const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate);
 /// Floats that a packed B of k × n takes.
@@ -160,7 +161,7 @@ size_t ck_conv_scratch_bytes(const ck_conv *conv);
 double ck_conv_flops(const ck_conv *conv);
 /// Packs weights from [filter][channel / groups][row][column]; transposes and flips for CK_BACKWARD_DATA. Runs on the pool where not NULL.
 void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, float *packed);
-/// Runs on n images. CK_FORWARD: operand [n][channels…height…width], epilogue [n][filters…out_height…out_width];
+/// Runs on n images; scratch must have been reserved. CK_FORWARD: operand [n][channels…height…width], epilogue [n][filters…out_height…out_width];
 /// CK_BACKWARD_DATA: operand [n][filters…out_height…out_width], epilogue [n][channels…height…width].
 void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed, const ck_operand *operand, const ck_epilogue *epilogue);
 
