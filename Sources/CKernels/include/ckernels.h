@@ -82,6 +82,7 @@ typedef struct {
 /// A value that is evaluated while it is read:  activation( affine(x) + second_affine(second) + third ).
 /// Forward: x is a raw convolution output with its norm, second a shortcut with or without a norm.
 /// Backward: x the gradient that arrives (scale A, shift C), second the raw output of the norm (scale B), third a further gradient.
+/// store overlaps neither the operand's inputs nor the output.
 typedef struct {
   const float *x;
   ck_affine affine;
@@ -168,7 +169,7 @@ void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed,
 // MARK: - Other fused steps (blocked layout)
 
 /// Evaluates an operand into an epilogue, element by element: materialises values, joins gradients, takes moments.
-/// epilogue->output may be NULL (sums only). operand->store is ignored.
+/// epilogue->output may be NULL (sums only), or one of the operand's inputs. operand->store is ignored.
 void ck_elementwise(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const ck_epilogue *epilogue);
 /// plain → blocked, padded lanes zero.
 void ck_to_blocked(ck_pool *pool, int n, int channels, int height, int width, const float *plain, float *blocked);
