@@ -8,7 +8,13 @@
 #define CK_CONV_GEOMETRY_H
 #include "kernel_table.h"
 
-enum { CK_MAXIMUM_TAPS = 1024, CK_MAXIMUM_STRIDE = 32, CK_MAXIMUM_DEPTHWISE_KERNEL = 31, CK_MAXIMUM_DEPTHWISE_ROWS = 2 * 31 + 2 };
+/// Bounds of arrays on the stack; larger kernels and strides are not supported.
+enum {
+  CK_MAXIMUM_TAPS = 1024,
+  CK_MAXIMUM_STRIDE = 32,
+  CK_MAXIMUM_DEPTHWISE_KERNEL = 31,
+  CK_MAXIMUM_DEPTHWISE_ROWS = 2 * CK_MAXIMUM_DEPTHWISE_KERNEL + 2,  // rows that taps span backward: the kernel and its padding
+};
 
 typedef struct {
   int row, column, column_phase;  // in the padded copy, relative to the first position of a result
@@ -20,9 +26,9 @@ typedef struct {
   int in_height, in_width, out_height, out_width;
   // Padded copy of one channel block: [packed_rows][column_phases][packed_columns] positions.
   int packed_rows, packed_columns, column_phases, border_top, border_left;
-  int row_step;                          // padded rows from one row of results (of a phase) to the next
+  int row_step;                                 // padded rows from one row of results (of a phase) to the next
   int phase_stride_rows, phase_stride_columns;  // results of a phase are that far apart
-  int kernel_area;                       // taps of the whole kernel
+  int kernel_area;                              // taps of the whole kernel
 } ck_conv_geometry;
 
 ck_conv_geometry ck_geometry(const ck_conv *conv);

@@ -7,6 +7,7 @@
 //
 // All functions are deterministic: the result does not depend on the number of worker threads. Sums over many elements are kept per
 // image in fixed order, as doubles. Buffers are 64-byte aligned. Functions return nothing: arguments are checked by the caller.
+// A pool is NULL only where that is said.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 #include <stdbool.h>
@@ -53,7 +54,7 @@ typedef enum { CK_NORMAL, CK_TRANSPOSED } ck_orientation;
 /// with scratch allocated by the function in its own thread-local buffer.
 void ck_gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a,
              size_t lda, const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate);
-/// The same with B packed beforehand by ck_gemm_pack_b (frozen weights).
+/// The same with B packed beforehand by ck_gemm_pack_b (frozen weights) under the instruction set that is still in use.
 void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
                     const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate);
 /// Floats that a packed B of k × n takes.
@@ -81,6 +82,7 @@ typedef struct {
 /// A value that is evaluated while it is read:  activation( affine(x) + second_affine(second) + third ).
 /// Forward: x is a raw convolution output with its norm, second a shortcut with or without a norm.
 /// Backward: x the gradient that arrives (scale A, shift C), second the raw output of the norm (scale B), third a further gradient.
+/// store overlaps neither the operand's inputs nor the output.
 typedef struct {
   const float *x;
   ck_affine affine;
@@ -150,7 +152,8 @@ typedef struct {
 
 /// True where the algorithm can do the shape in the direction.
 bool ck_conv_supports(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm);
-/// The choice for speed: Winograd where it applies unless `exact`, then pointwise, depthwise, stem (at most 4 channels, forward), direct.
+/// The choice for speed: depthwise and stem (at most 4 channels, forward: its input is plain) where they apply, then Winograd unless `exact`
+/// or the picture is smaller than a tile's results, then pointwise, direct.
 ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direction, bool exact);
 ck_conv ck_conv_make(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm);
 /// Floats of packed weights, bytes of scratch per worker, floating-point operations per image (direct counting).
@@ -159,14 +162,14 @@ size_t ck_conv_scratch_bytes(const ck_conv *conv);
 double ck_conv_flops(const ck_conv *conv);
 /// Packs weights from [filter][channel / groups][row][column]; transposes and flips for CK_BACKWARD_DATA. Runs on the pool where not NULL.
 void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, float *packed);
-/// Runs on n images. CK_FORWARD: operand [n][channels…height…width], epilogue [n][filters…out_height…out_width];
+/// Runs on n images; scratch must have been reserved. CK_FORWARD: operand [n][channels…height…width], epilogue [n][filters…out_height…out_width];
 /// CK_BACKWARD_DATA: operand [n][filters…out_height…out_width], epilogue [n][channels…height…width].
 void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed, const ck_operand *operand, const ck_epilogue *epilogue);
 
 // MARK: - Other fused steps (blocked layout)
 
 /// Evaluates an operand into an epilogue, element by element: materialises values, joins gradients, takes moments.
-/// epilogue->output may be NULL (sums only). operand->store is ignored.
+/// epilogue->output may be NULL (sums only), or one of the operand's inputs. operand->store is ignored.
 void ck_elementwise(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const ck_epilogue *epilogue);
 /// plain → blocked, padded lanes zero.
 void ck_to_blocked(ck_pool *pool, int n, int channels, int height, int width, const float *plain, float *blocked);

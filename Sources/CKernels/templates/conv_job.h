@@ -7,10 +7,10 @@ typedef struct {
   const float *packed;
   const ck_operand *operand;
   const ck_epilogue *epilogue;
-  int n, parts;               // images, and ranges of output blocks that each is split into
-  int images_per_unit;        // Winograd
-  const tap_offset *taps;     // direct and stem: all phases, in order
-  const int *phase_taps;      // direct: taps of each phase
+  int n, parts;            // images, and ranges of output blocks that each is split into
+  int images_per_unit;     // Winograd
+  const tap_offset *taps;  // direct and stem: all phases, in order
+  const int *phase_taps;   // direct: taps of each phase
   const struct depthwise_taps *depthwise;
 } conv_job;
 

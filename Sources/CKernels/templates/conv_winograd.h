@@ -172,6 +172,6 @@ static void run_winograd(conv_job *job) {
   // Groups smaller than a block of tiles pay for more weight traffic, but an idle worker costs more.
   job->images_per_unit = ck_maximum(1, ck_minimum(ck_winograd_images(job->conv, g), ck_ceil_divide(job->n, threads)));
   int groups = ck_ceil_divide(job->n, job->images_per_unit);
-  job->parts = groups >= threads ? 1 : ck_parts(groups, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), threads);
+  job->parts = ck_parts(groups, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), threads);
   ck_pool_run(job->pool, groups * job->parts, winograd_unit, job);
 }

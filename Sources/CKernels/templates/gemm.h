@@ -207,9 +207,10 @@ static void gemm_pack_unit(void *context, int unit, int worker) {
 
 static void gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a,
                  size_t lda, const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate) {
-#if GEMM_USES_BLAS
-  ck_blas_gemm_on_pool(pool, a_orientation, b_orientation, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate);
-#else
+  if (GEMM_USES_BLAS) {
+    ck_blas_gemm_on_pool(pool, a_orientation, b_orientation, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate);
+    return;
+  }
   gemm_job whole = {.a_orientation = a_orientation, .b_orientation = b_orientation, .m = m, .n = n, .k = k, .lda = lda, .ldb = ldb, .ldc = ldc,
                     .a = a, .b = b, .bias = bias, .c = c, .accumulate = accumulate};
   if (m == 0 || n == 0) return;
@@ -250,11 +251,14 @@ static void gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_o
       gemm_compute(&part);
     }
   }
-#endif
 }
 
 static void gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
                         const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate) {
+  if (GEMM_USES_BLAS) {
+    ck_blas_gemm_on_pool(pool, a_orientation, CK_NORMAL, m, n, k, a, lda, packed_b, n, c, ldc, bias, accumulate);
+    return;
+  }
   gemm_job job = {.a_orientation = a_orientation, .m = m, .n = n, .k = k, .lda = lda, .ldc = ldc, .a = a, .bias = bias, .c = c,
                   .accumulate = accumulate, .packed_b = packed_b, .panel_stride = k * CK_LANES, .pool = pool};
   if (m == 0 || n == 0) return;
@@ -270,7 +274,13 @@ static void gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, s
   gemm_compute(&job);
 }
 
+/// For OpenBLAS, packed means row-major: it packs by itself.
 static void gemm_pack_b(ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
+  if (GEMM_USES_BLAS) {
+    for (size_t i = 0; i < k; ++i)
+      for (size_t j = 0; j < n; ++j) packed_b[i * n + j] = b_orientation == CK_NORMAL ? b[i * ldb + j] : b[j * ldb + i];
+    return;
+  }
   for (size_t panel = 0; panel < gemm_panels(n); ++panel)
     gemm_pack_panel(b_orientation, n, b, ldb, panel * CK_LANES, 0, k, packed_b + panel * k * CK_LANES);
 }
