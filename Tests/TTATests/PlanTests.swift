@@ -31,7 +31,7 @@ import Testing
 
   static let architectures: [(name: String, size: Int, batch: Int)] = [
     ("cifar-resnet14", 32, 5), ("cifar-resnet20", 20, 3), ("wide-resnet-40-2", 16, 3), ("resnet18", 64, 2), ("resnet50", 96, 2), ("resnet26", 32, 3),
-    ("mobilenet-v1-025", 96, 4), ("vit-post-norm-cifar", 32, 2), ("vit-tiny-patch16-224", 224, 1),
+    ("mobilenet-v1-025", 128, 6), ("vit-post-norm-cifar", 32, 2), ("vit-tiny-patch16-224", 224, 1),
   ]
   static let statistics: [NormStatistics] = [
     .stored, .batch, .blended(batchWeight: 0.3, variance: .unbiased, constant: true),
