@@ -30,7 +30,8 @@ import Testing
   }
 
   static let architectures: [(name: String, size: Int, batch: Int)] = [
-    ("cifar-resnet14", 32, 5), ("cifar-resnet20", 20, 3), ("wide-resnet-40-2", 16, 3), ("resnet18", 64, 2), ("resnet50", 96, 2), ("resnet26", 32, 3),
+    ("cifar-resnet14", 32, 5), ("cifar-resnet20", 20, 3), ("wide-resnet-40-2", 16, 3), ("resnet18", 64, 2), ("resnet50", 96, 2),
+    ("resnet26", 32, 3),
     ("mobilenet-v1-025", 128, 6), ("vit-post-norm-cifar", 32, 2), ("vit-tiny-patch16-224", 224, 1),
   ]
   static let statistics: [NormStatistics] = [
@@ -72,7 +73,8 @@ import Testing
       let one = try run(model, images, .batch, set, Executor(threads: 1, lowering: lowering))
       for threads in [2, 3] {
         let many = try run(model, images, .batch, set, Executor(threads: threads, lowering: lowering))
-        #expect(one.logits == many.logits && one.gradients == many.gradients, "\(architecture.name) \(lowering.rawValue), \(threads) threads")
+        #expect(
+          one.logits == many.logits && one.gradients == many.gradients, "\(architecture.name) \(lowering.rawValue), \(threads) threads")
       }
     }
   }
@@ -130,7 +132,8 @@ import Testing
           changed.update(id) { $0 = tensor }
           return try loss(changed)
         }, at: model.parameters[id], elements: [element], step: 3e-3)[0]
-      #expect(abs(Double(gradient[element]) - numeric) < 0.02 * max(0.05, abs(numeric)), "element \(element): \(gradient[element]), \(numeric)")
+      #expect(
+        abs(Double(gradient[element]) - numeric) < 0.02 * max(0.05, abs(numeric)), "element \(element): \(gradient[element]), \(numeric)")
     }
   }
 
@@ -140,7 +143,8 @@ import Testing
     var description = ModelDescription()
     description.architecture = name
     (description.mean, description.deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    let model = try ModelLoader.load(path: shared.appendingPathComponent("data/weights/\(name).safetensors").path, overrides: description).model
+    let model = try ModelLoader.load(path: shared.appendingPathComponent("data/weights/\(name).safetensors").path, overrides: description)
+      .model
     let file = try SafetensorsFile(path: golden.appendingPathComponent("images/cifar_gaussian_noise_5.safetensors").path)
     let bytes = try file.bytes("images")
     let executors = [Executor(threads: 2, lowering: .exact), Executor(threads: 2, lowering: .fast)]
