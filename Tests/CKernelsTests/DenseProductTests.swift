@@ -120,7 +120,8 @@ extension KernelTests {
           ck_pool_run(
             pool, 8,
             { context, unit, _ in
-              let job = Unmanaged<Job>.fromOpaque(context!).takeUnretainedValue()
+              guard let context else { return }
+              let job = Unmanaged<Job>.fromOpaque(context).takeUnretainedValue()
               let c = job.c.pointer + Int(unit) * 197 * 197
               ck_gemm(nil, CK_NORMAL, CK_TRANSPOSED, 197, 197, 64, job.a.pointer, 64, job.b.pointer, 64, c, 197, nil, false)
             }, Unmanaged.passUnretained(job).toOpaque())
