@@ -11,6 +11,7 @@ let package = Package(
   name: "tta",
   products: [
     .library(name: "Engine", targets: ["Engine"]),
+    .library(name: "Safetensors", targets: ["Safetensors"]),
     .library(name: "ModelIO", targets: ["ModelIO"]),
     .library(name: "TTA", targets: ["TTA"]),
     .library(name: "TTATestKit", targets: ["TTATestKit"]),
