@@ -29,9 +29,9 @@ public enum Findings {
     guard paired.isClear, let fewer = paired.fewerErrorsPercent else {
       return "\(standing.name) and the frozen classifier do not clearly differ on these pictures: \(rates)."
     }
-    let spread = "a difference of \(Numbers.decimals(abs(paired.gainPercent), 1)) ± \(Numbers.decimals(paired.standardErrorPercent, 1)) points"
+    let (gain, error) = (Numbers.decimals(abs(paired.gainPercent), 1), Numbers.decimals(paired.standardErrorPercent, 1))
     return "\(standing.name) makes \(percent(abs(fewer))) \(fewer > 0 ? "fewer" : "more") errors than the frozen classifier "
-      + "(\(rates), \(spread))."
+      + "(\(rates), a difference of \(gain) ± \(error) points)."
   }
   private static func percent(_ value: Double) -> String { Numbers.decimals(value, 1) + " %" }
 }

@@ -12,7 +12,7 @@ import Vision
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo", abstract: "Compares strategies side by side on the built-in classifier and pictures under corruptions.",
-    discussion: "Example: tta demo --strategies source,batch-norm,tent")
+    discussion: "Example: tta demo --strategies source,batch-norm,tent --report demo.html")
 
   @Option(name: .long, help: ArgumentHelp("Strategies, the columns of the table (tta list strategies).", valueName: "a,b,c"))
   var strategies = "source,batch-norm,tent"
@@ -22,6 +22,8 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Pictures per corruption, 1 to 10000.") var images = 1_000
   @Option(name: .long, help: "Pictures per batch.") var batch = 100
   @Option(name: .long, help: "Of all random numbers.") var seed: UInt64 = 1
+  @Option(name: .long, help: ArgumentHelp("Also write a page with curves and pictures, one self-contained file.", valueName: "file.html"))
+  var report: String?
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var output: OutputOptions
 
@@ -54,7 +56,7 @@ struct DemoCommand: AsyncParsableCommand {
     let executor = try execution.makeExecutor()
     let names = Self.list(strategies)
     let parts = try names.map { (name: $0, strategy: try Registry.current.compose(.keys(["name": .text($0)]))) }
-    guard !parts.isEmpty else { 
+    guard !parts.isEmpty else {
       throw TTAError(.usage, "--strategies: expected at least one name", hint: "for example source,batch-norm,tent")
     }
     let stream = try makeStream()
@@ -130,6 +132,38 @@ struct DemoCommand: AsyncParsableCommand {
       Console.result(finding)
       Console.result(Self.note)
     }
+    guard let report else { return }
+    var page = ReportPage(title: "tta demo: strategies side by side", finding: finding, note: Self.note, standings: evaluation.standings)
+    page.classNames = ShapesDataset.classes
+    page.pictures = try ContactSheet(evaluation.stream)
+    page.facts = facts(loaded, executor, seconds: seconds, isWhole: evaluation.isFinished)
+    page.command = command
+    try AtomicFile.write(page.html, to: report)
+    if !output.quiet { Console.error("report: \(report)") }
+  }
+  private func facts(_ loaded: LoadedModel, _ executor: Executor, seconds: Double, isWhole: Bool) -> [ReportPage.Fact] {
+    [
+      .init("model", "\(loaded.source): \(loaded.architecture), parameters \(loaded.model.parameters.digest)"),
+      .init("strategies", strategies),
+      .init("corruptions", "\(corruptions), severity \(severity), one after the other, never reset"),
+      .init("pictures", "shapes 0 to \(Numbers.grouped(Double(images - 1))) under each corruption, batches of \(batch)"),
+      .init("seed", "\(seed)"),
+      .init("convolutions", executor.lowering.rawValue),
+      .init("time", Numbers.time(seconds: seconds) + (isWhole ? "" : ", interrupted: the numbers cover a part of the stream")),
+      .init(
+        "machine",
+        "tta \(TTACommandLine.version) (\(Machine.revision)), instruction set \(Machine.instructionSet), BLAS core \(Machine.blas), "
+          + "\(executor.threads) threads"),
+    ]
+  }
+  /// The command that repeats the run, every number written out.
+  private var command: String {
+    var words = ["tta", "demo", "--strategies", Self.list(strategies).joined(separator: ",")]
+    words += ["--corruptions", Self.list(corruptions).joined(separator: ","), "--severity", "\(severity)", "--images", "\(images)"]
+    words += ["--batch", "\(batch)", "--seed", "\(seed)"]
+    if let threads = execution.threads { words += ["--threads", "\(threads)"] }
+    if execution.exact { words.append("--exact") }
+    return words.joined(separator: " ")
   }
   private func printTable(_ summary: EvaluationSummary) {
     var table = TextTable(["error in %"] + summary.strategies.map(\.name))
