@@ -1,6 +1,7 @@
 // tta bench --kernels
 
 import CKernels
+import Engine
 import Foundation
 
 /// Measures every kernel on the shapes of the supported networks, and the peak it is compared with.

@@ -20,34 +20,6 @@ enum Console {
   }
 }
 
-/// Numbers as people read them.
-enum Numbers {
-  /// 4120 → `4,120`.
-  static func grouped(_ value: Double) -> String {
-    let digits = String(Int(value.rounded()))
-    var result = ""
-    for (position, digit) in digits.reversed().enumerated() {
-      if position > 0, position % 3 == 0, digit != "-" { result.append(",") }
-      result.append(digit)
-    }
-    return String(result.reversed())
-  }
-  static func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
-  /// `1.5 s`, `54 ms`.
-  static func time(seconds: Double) -> String {
-    seconds >= 1 ? decimals(seconds, 1) + " s" : decimals(seconds * 1000, seconds < 0.01 ? 2 : 1) + " ms"
-  }
-  /// `1:05`.
-  static func clock(seconds: Double) -> String {
-    let total = max(0, Int(seconds.rounded(.up)))
-    return "\(total / 60):" + String(format: "%02d", total % 60)
-  }
-  static func bytes(_ count: Int) -> String {
-    let megabytes = Double(count) / 1_048_576
-    return megabytes >= 10 ? grouped(megabytes) + " MB" : decimals(megabytes, 1) + " MB"
-  }
-}
-
 /// Columns of text; columns of numbers are set to the right.
 struct TextTable {
   private var rows: [[String]]
