@@ -78,7 +78,7 @@ struct AdaptCommand: AsyncParsableCommand {
     let start = ContinuousClock.now
     while !interruption.isRequested, let next = try source.next() {
       for failure in next.failures {
-        Console.error("warning: \(failure.name): \(failure.error.message)")
+        Console.error("warning: \(failure.error.message)")
         score.unreadable += 1
       }
       guard next.images.count > 0 else {
