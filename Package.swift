@@ -52,6 +52,9 @@ let package = Package(
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
     .testTarget(name: "TTATests", dependencies: ["TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine"], swiftSettings: strict),
+    .testTarget(name: "EndToEndTests", path: "Tests/EndToEnd", swiftSettings: strict),
     .target(
       name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
     .testTarget(
