@@ -56,6 +56,12 @@ let package = Package(
     .testTarget(
       name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict
     ),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: ["Evaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors", "CBuiltinModel"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["Streams", "Vision", "Engine", "Safetensors", "TTATestKit"], path: "Tests/EndToEnd",
+      swiftSettings: strict),
     .target(
       name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
     .testTarget(

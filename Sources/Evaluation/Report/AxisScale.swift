@@ -16,9 +16,9 @@ public struct AxisScale: Hashable, Sendable {
     let rough = top / Double(max(1, count))
     let power = pow(10, floor(log10(rough)))
     let step = power * ([1, 2, 2.5, 5, 10].first { $0 * power >= rough * (1 - 1e-9) } ?? 10)
-    let steps = Int((top / step - 1e-9).rounded(endsAtData ? .down : .up))
-    let last = endsAtData && top - step * Double(steps + 1) > -1e-9 * top ? steps + 1 : steps
-    ticks = (0...max(1, last)).map { Double($0) * step }.filter { !endsAtData || $0 <= top * (1 + 1e-9) }
+    let steps = top / step
+    let count = endsAtData ? Int((steps + 1e-9).rounded(.down)) : Int((steps - 1e-9).rounded(.up))
+    ticks = (0...count).map { Double($0) * step }
     end = endsAtData ? top : ticks[ticks.count - 1]
   }
 }

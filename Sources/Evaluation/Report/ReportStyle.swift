@@ -6,10 +6,10 @@ enum ReportStyle {
   static let css = """
     :root { color-scheme: light dark; --ground: #ffffff; --raised: #f5f6f8; --band: #f3f4f7; --text: #1b1f27; --soft: #5a6372;
       --line: #dde0e6; --bar: #9db4d0; --series-0: #c24e00; --series-1: #0068a8; --series-2: #007a5a; --series-3: #a84a85;
-      --series-4: #8a6100; --series-5: #2a7fb8; --series-6: #6b5bd2; --series-7: #4d5663; }
+      --series-4: #5b4bc4; --series-5: #8a6100; --series-6: #2a7fb8; --series-7: #4d5663; }
     @media (prefers-color-scheme: dark) { :root { --ground: #14171c; --raised: #1e232b; --band: #1b2027; --text: #e7eaef; --soft: #a3adbb;
       --line: #333a45; --bar: #4a6485; --series-0: #ff9351; --series-1: #5cb8f2; --series-2: #3bd0a2; --series-3: #eb9dcb;
-      --series-4: #eabf4c; --series-5: #9fd5f7; --series-6: #b3a6ff; --series-7: #c3cad4; } }
+      --series-4: #b3a6ff; --series-5: #eabf4c; --series-6: #9fd5f7; --series-7: #c3cad4; } }
     * { box-sizing: border-box; }
     body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
     main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 48px; }
@@ -50,15 +50,15 @@ enum ReportStyle {
       .cards { gap: 8px; } .cards li { flex-basis: 96px; padding: 10px 12px; } .cards .value { font-size: 22px; } .cards .name { display: block; }
       .cards .sample { display: block; } .x-tick.minor { display: none; }
       .plot { padding: 120px 14px 52px 46px; } .band-name { writing-mode: vertical-rl; text-anchor: end; }
-      table { font-size: 14px; } th, td { padding: 6px 8px; } td .error { display: block; line-height: 1.3; }
+      table { font-size: 14px; } th, td { padding: 6px 8px; } th { white-space: normal; } pre { white-space: pre-wrap; } td .error { display: block; line-height: 1.3; }
       td.share { background-position: right 8px bottom; background-size: calc(56px * var(--share)) 3px; }
-      td.share, thead th:not(:first-child) { min-width: 72px; }
+      td.share, thead th:not(:first-child) { min-width: 70px; }
       .sheet figure { grid-template-columns: 1fr; gap: 2px; } .strip { gap: 2px; }
     }
     @media print { body { font-size: 12px; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
     """
 
-  private static let dashes = ["7 4", "2 4", "none", "11 4 2 4"]
+  private static let dashes = ["7 4", "2 4", "none", "11 4 2 4", "15 5", "4 2", "8 3 2 3 2 3", "3 8"]
   private static let series = (0..<LineChart.styleCount).map { number in
     ".line.series-\(number) { stroke: var(--series-\(number)); stroke-dasharray: \(dashes[number % dashes.count]); } "
       + ".mark.series-\(number) { fill: var(--series-\(number)); }"

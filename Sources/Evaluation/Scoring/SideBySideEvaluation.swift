@@ -36,6 +36,8 @@ public struct SideBySideEvaluation: Sendable {
     public let name: String
     /// Its score so far.
     public let score: OnlineScore
+    /// A score with its name.
+    public init(name: String, score: OnlineScore) { (self.name, self.score) = (name, score) }
   }
 
   /// The pictures.

@@ -13,7 +13,7 @@ struct AdaptCommand: AsyncParsableCommand {
     commandName: "adapt", abstract: "Answers a stream of images and adapts to it, batch by batch.",
     discussion: """
       Example: tta adapt pictures/ --model shapes --strategy tent --batch 100
-      Example: ffmpeg -i CAMERA -f rawvideo -pix_fmt rgb24 - | tta adapt - --raw 640x480 --model shapes --max-wait 200
+      Example: ffmpeg -i CAMERA -f rawvideo -pix_fmt rgb24 - | tta adapt - --raw 640x480 --model shapes --max-wait 200ms
       """)
 
   @Argument(
@@ -25,8 +25,8 @@ struct AdaptCommand: AsyncParsableCommand {
   @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
   @Option(name: .long, help: ArgumentHelp("RGB24 frames of this size on standard input.", valueName: "WIDTHxHEIGHT")) var raw: String?
   @Option(name: .long, help: "Images per batch (default: stream.batch of the configuration, else 64).") var batch: Int?
-  @Option(name: .long, help: ArgumentHelp("A batch of frames is closed when its first frame is this old.", valueName: "milliseconds"))
-  var maxWait: Int?
+  @Option(name: .long, help: ArgumentHelp("A batch of frames is closed when its first frame is this old: 200ms, 1.5s.", valueName: "time"))
+  var maxWait: String?
   @Flag(name: .long, help: "Drop the oldest waiting frames when they come faster than they are answered.") var dropOldest = false
   @Option(name: .long, help: ArgumentHelp("Where the rows go (default: standard output).", valueName: "file")) var output: String?
   @Option(name: .long, help: "csv or jsonl.") var format = RowFormat.csv
@@ -68,7 +68,7 @@ struct AdaptCommand: AsyncParsableCommand {
     try runtime.warmUp(batchSize: size, on: executor)
 
     let source = try BatchSource(
-      inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait, overload: dropOldest ? .dropOldest : .wait,
+      inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait.map(duration), overload: dropOldest ? .dropOldest : .wait,
       policy: onBadInput,
       preprocessing: loaded.preprocessing(), first: resume ? runtime.state.batches : 0)
     let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)

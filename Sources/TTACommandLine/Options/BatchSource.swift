@@ -25,7 +25,7 @@ final class BatchSource {
   private(set) var dropped = 0, failure: TTAError?
 
   init(
-    inputs: [String], raw: String?, labels: String?, batch: Int, maxWait: Int?, overload: FrameOverload, policy: BadImagePolicy,
+    inputs: [String], raw: String?, labels: String?, batch: Int, maxWait: Duration?, overload: FrameOverload, policy: BadImagePolicy,
     preprocessing: Preprocessing, first: Int
   ) throws {
     (self.preprocessing, self.policy) = (preprocessing, policy)
@@ -54,7 +54,7 @@ final class BatchSource {
     imageCount = nil
     kind = .frames(
       try RawFrameReader(
-        descriptor: STDIN_FILENO, width: size.width, height: size.height, batchSize: batch, maxWait: maxWait.map { .milliseconds($0) },
+        descriptor: STDIN_FILENO, width: size.width, height: size.height, batchSize: batch, maxWait: maxWait,
         overload: overload))
   }
   private static func size(_ text: String) -> (width: Int, height: Int)? {

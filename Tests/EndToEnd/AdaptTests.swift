@@ -1,0 +1,239 @@
+// tta adapt on arrays, folders and frames.
+
+import Engine
+import Foundation
+import Safetensors
+import Streams
+import TTATestKit
+import Testing
+import Vision
+
+@Suite(.enabled(if: Tool.hasModel, Comment(rawValue: Tool.missing)))
+struct AdaptTests {
+  /// Pictures of the built-in set as a `.npy` file, and their labels.
+  private func array(_ count: Int, _ folder: borrowing TemporaryFolder) throws -> (images: String, labels: String) {
+    let (images, labels) = (folder.path("images.npy"), folder.path("labels.npy"))
+    var (pictures, classes) = (
+      try NumpyWriter(path: images, type: .uint8, rowShape: [32, 32, 3]), try NumpyWriter(path: labels, type: .int64, rowShape: [])
+    )
+    for index in 0..<count {
+      try pictures.append(ShapesDataset.test.image(at: index))
+      try classes.append(label: ShapesDataset.test.label(at: index) ?? 0)
+    }
+    try pictures.close()
+    try classes.close()
+    return (images, labels)
+  }
+  private func rows(_ text: String) -> [[Substring]] {
+    text.split(separator: "\n").dropFirst().map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+  }
+
+  @Test func arrays() throws {
+    let folder = try TemporaryFolder()
+    let (images, labels) = try array(60, folder)
+    let logits = folder.path("logits.npy")
+    let result = try runTTA([
+      "adapt", images, "--model", "shapes", "--strategy", "tent", "--batch", "20", "--labels", labels, "--save-logits", logits,
+    ])
+    #expect(result.code == 0, "\(result.stderr)")
+    #expect(result.stdout.hasPrefix("index,input,class,label,confidence,entropy,adapted\n"))
+    let rows = rows(result.stdout)
+    #expect(rows.count == 60 && rows.allSatisfy { $0.count == 7 && $0[6] == "1" })
+    #expect(rows.enumerated().allSatisfy { $1[0] == String($0) })
+    #expect(result.stderr.contains("60 images, ") && result.stderr.contains("error "))
+    let emitted = try NumpyArray(path: logits).tensor()
+    #expect(emitted.shape == [60, 10])
+    #expect(largestColumnsMatch(emitted, rows))
+  }
+  private func largestColumnsMatch(_ logits: Tensor, _ rows: [[Substring]]) -> Bool {
+    zip(largestColumns(of: logits), rows).allSatisfy { String($0) == $1[2] }
+  }
+
+  @Test func foldersWithAnUnreadablePicture() throws {
+    let folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(atPath: folder.path("in/b"), withIntermediateDirectories: true)
+    for (index, name) in ["in/0.png", "in/1.jpg", "in/b/2.png", "in/b/3.png"].enumerated() {
+      let image = try ShapesDataset.test.image(at: index)
+      let bytes = try name.hasSuffix("png") ? ImageCodec.png(image) : ImageCodec.jpeg(image, quality: 95)
+      try Data(bytes).write(to: folder.url.appendingPathComponent(name))
+    }
+    let whole = try runTTA(["adapt", folder.path("in"), "--model", "shapes", "--batch", "2"])
+    let broken = folder.path("in/b/2.png")
+    try Data(contentsOf: URL(fileURLWithPath: broken)).prefix(200).write(to: URL(fileURLWithPath: broken))
+    let result = try runTTA(["adapt", folder.path("in"), "--model", "shapes", "--batch", "2"])
+    #expect(result.code == 0)
+    #expect(result.stderr.contains("warning: \"\(broken)\" is a damaged PNG: the file ends early"))
+    // The other pictures' answers are those they had.
+    #expect(rows(result.stdout) == rows(whole.stdout).filter { $0[0] != "2" })
+    let stopped = try runTTA(["adapt", folder.path("in"), "--model", "shapes", "--batch", "2", "--on-bad-input", "stop"])
+    #expect(stopped.code == 65 && stopped.errorLines.contains("error: \"\(broken)\" is a damaged PNG: the file ends early"))
+  }
+
+  @Test func rawFrames() throws {
+    var frames = Data()
+    for index in 0..<7 { frames += try ShapesDataset.test.image(at: index).pixels }
+    let result = try runTTA(
+      ["adapt", "-", "--raw", "32x32", "--model", "shapes", "--strategy", "batch-norm", "--batch", "3", "--json"], stdin: frames)
+    #expect(result.code == 0, "\(result.stderr)")
+    let lines = result.stdout.split(separator: "\n")
+    #expect(lines.count == 7)
+    for (index, line) in lines.enumerated() {
+      let row = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+      #expect(row["index"] as? Int == index && row["input"] as? String == "frame \(index)")
+    }
+    #expect(result.stderr.contains("warning: batch 2: 1 of at least 2 images: answered by the source model"))
+    let cut = try runTTA(["adapt", "-", "--raw", "32x32", "--model", "shapes", "--batch", "3"], stdin: frames.prefix(7_000))
+    #expect(cut.code == 65 && cut.stderr.contains("frame 2 is incomplete: expected 3072 bytes (32×32 RGB24), got 856"))
+    #expect(rows(cut.stdout).count == 2)
+  }
+
+  @Test func aStoppedStreamGoesOnBitEqual() throws {
+    let folder = try TemporaryFolder()
+    let (images, _) = try array(100, folder)
+    let common = ["adapt", images, "--model", "shapes", "--strategy", "tent", "--batch", "20", "--quiet"]
+    let whole = try runTTA(common + ["--save-logits", folder.path("whole.npy")])
+    // The first 40 pictures alone, then the rest from the state they left.
+    let other = try TemporaryFolder()
+    let (first, _) = try array(40, other)
+    var start = common
+    start[1] = first
+    let state = folder.path("state.safetensors")
+    let one = try runTTA(start + ["--state-out", state])
+    let two = try runTTA(common + ["--state-in", state, "--resume", "--save-logits", folder.path("rest.npy")])
+    #expect(one.code == 0 && two.code == 0, "\(one.stderr)\(two.stderr)")
+    #expect(rows(two.stdout) == Array(rows(whole.stdout).dropFirst(40)))
+    let (all, rest) = (try NumpyArray(path: folder.path("whole.npy")).tensor(), try NumpyArray(path: folder.path("rest.npy")).tensor())
+    #expect(all[Array(40..<100)] == rest)
+    let refused = try runTTA(["adapt", images, "--model", "shapes", "--strategy", "source", "--state-in", state])
+    #expect(refused.code == 65)
+    #expect(refused.errorLines.first == "error: \(state): the state is of another strategy: expected Source, got Tent")
+  }
+
+  @Test(
+    arguments: [
+      ([], 64, "error: no input: expected files, folders, .npy arrays or -"),
+      (["-"], 64, "error: - reads raw frames: expected --raw WIDTHxHEIGHT"),
+      (["-", "--raw", "32"], 64, "error: --raw 32: expected WIDTHxHEIGHT"),
+      (["no-such-file.png"], 66, "error: \"no-such-file.png\" does not exist"),
+      (["-", "--raw", "32x32", "--batch", "0"], 64, "error: --batch 0: expected a number of at least 1"),
+      (["-", "--raw", "32x32", "--max-wait", "soon"], 64, "error: soon: expected a time such as 200ms or 1.5s"),
+      (["-", "--raw", "32x32", "--set", "strategy.learning_rate"], 64, "error: --set strategy.learning_rate: expected key.path=value"),
+      (["-", "--raw", "32x32", "--set", "stratgy.name=tent"], 64, "error: unknown section \"stratgy\""),
+      (
+        ["-", "--raw", "32x32", "--strategy", "tent", "--set", "strategy.steps=none"], 64,
+        "error: tent: steps: expected a number, got \"none\""
+      ),
+      (
+        ["-", "--raw", "32x32", "--strategy", "tent", "--set", "strategy.reset=daily"], 64,
+        "error: strategy.reset: expected never, each-batch or {every: N}, got \"daily\""
+      ),
+      (["-", "--raw", "32x32", "--threads", "0"], 64, "error: --threads 0: expected a number from 1 to 256"),
+      (["-", "--raw", "32x32", "--output", "/no/such/folder/rows.csv"], 73, "error: /no/such/folder/rows.csv: cannot be written"),
+    ] as [([String], Int32, String)])
+  func whatCannotWork(_ arguments: [String], _ code: Int32, _ message: String) throws {
+    let result = try runTTA(["adapt"] + arguments + ["--model", "shapes"])
+    #expect(result.code == code && result.stdout.isEmpty, "\(result.stderr)")
+    #expect(result.errorLines.first == message[...], "\(result.stderr)")
+  }
+
+  @Test func configurationFiles() throws {
+    let folder = try TemporaryFolder()
+    let (images, _) = try array(20, folder)
+    let file = folder.path("run.yaml")
+    func run(_ text: String, _ more: [String] = []) throws -> ToolResult {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+      return try runTTA(["adapt", images, "--config", file] + more)
+    }
+    let written = try run("model: shapes\nstrategy: { name: tent, optimizer: sgd, learning_rate: 0.01 }\nstream: { batch: 10 }\n")
+    let typed = try runTTA(
+      [
+        "adapt", images, "--model", "shapes", "--strategy", "tent", "--batch", "10", "--set", "strategy.optimizer=sgd", "--set",
+        "strategy.learning_rate=0.01",
+      ])
+    #expect(written.code == 0 && written.stdout == typed.stdout, "\(written.stderr)")
+    let broken = try run("model: [shapes\n")
+    #expect(broken.code == 65 && broken.errorLines.first?.hasPrefix("error: \(file): not valid YAML: line ") == true, "\(broken.stderr)")
+    let unknown = try run("model: shapes\nstrategy: { name: tent, learning_rat: 1 }\n")
+    #expect(unknown.code == 64 && unknown.errorLines.first == "error: tent: unknown option \"learning_rat\"")
+    let list = try run("- a\n- b\n")
+    #expect(list.code == 65 && list.errorLines.first == "error: \(file): expected keys and values, got [\"a\", \"b\"]")
+  }
+
+  @Test func theInstructionSetIsTheUsersChoice() throws {
+    for name in ["portable", "avx2", "avx512"] {
+      let result = try runTTA(["--version"], environment: ["TTA_ISA": name])
+      #expect(result.code == 64 || result.stdout.contains("instruction set: \(name)"))
+    }
+    let unknown = try runTTA(["--version"], environment: ["TTA_ISA": "sse9"])
+    #expect(unknown.code == 64)
+    #expect(unknown.errorLines.first == "error: TTA_ISA=sse9: expected portable, avx2 or avx512, as far as this machine has them")
+  }
+
+  /// The reference's errors on CIFAR-10 under gaussian noise, through the binary.
+  @Test func theReferencesErrors() throws {
+    guard let shared = SharedFolders.shared, let golden = SharedFolders.golden else { return print("skipped: no TTA_SHARED folder") }
+    let folder = try TemporaryFolder()
+    let file = try SafetensorsFile(path: golden.appendingPathComponent("images/cifar_gaussian_noise_5.safetensors").path)
+    let (bytes, labels) = (try file.bytes("images"), try file.integers("labels"))
+    var (pictures, classes) = (
+      try NumpyWriter(path: folder.path("x.npy"), type: .uint8, rowShape: [32, 32, 3]),
+      try NumpyWriter(path: folder.path("y.npy"), type: .int64, rowShape: [])
+    )
+    for index in labels.indices {
+      try pictures.append(Image(width: 32, height: 32, pixels: Array(bytes[index * 3072..<(index + 1) * 3072])))
+      try classes.append(label: labels[index])
+    }
+    try pictures.close()
+    try classes.close()
+    let weights = shared.appendingPathComponent("data/weights/resnet20_cifar10.safetensors").path
+    for (strategy, error) in [("source", "74.4"), ("batch-norm", "40.6"), ("tent", "40.4")] {
+      let result = try runTTA([
+        "adapt", folder.path("x.npy"), "--labels", folder.path("y.npy"), "--model", weights, "--architecture", "cifar-resnet20", "--mean",
+        "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--strategy", strategy, "--batch", "200",
+      ])
+      #expect(result.code == 0 && result.stderr.contains("error \(error) %"), "\(strategy): \(result.stderr)")
+    }
+  }
+}
+
+@Suite(.enabled(if: Tool.hasModel, Comment(rawValue: Tool.missing)))
+struct OtherCommandTests {
+  @Test func inspectAndList() throws {
+    let inspected = try runTTA(["inspect", "shapes", "--plan", "--batch", "10", "--json"])
+    let report = try #require(try JSONSerialization.jsonObject(with: Data(inspected.stdout.utf8)) as? [String: Any])
+    #expect(report["architecture"] as? String == "cifar-resnet14" && report["adapted_values"] as? Int == 928)
+    let plan = try #require(report["plan"] as? [String: Any])
+    #expect((plan["arenaBytes"] as? Int ?? 0) < (plan["naiveBytes"] as? Int ?? 0))
+    for what in ["strategies", "architectures", "corruptions"] {
+      let listed = try runTTA(["list", what, "--json"])
+      #expect(((try? JSONSerialization.jsonObject(with: Data(listed.stdout.utf8))) as? [Any])?.isEmpty == false, "\(what)")
+    }
+    #expect(try runTTA(["list", "strategies", "tent"]).stdout.contains("learning_rate = 0.001"))
+  }
+  @Test func convertWritesTheDescription() throws {
+    let folder = try TemporaryFolder()
+    #expect(try runTTA(["convert", "shapes", folder.path("copy.safetensors")]).code == 0)
+    let copied = try runTTA(["inspect", folder.path("copy.safetensors"), "--json"])
+    #expect(copied.code == 0 && copied.stdout.contains("\"hourglass\""))
+    try Data("junk".utf8).write(to: folder.url.appendingPathComponent("junk.safetensors"))
+    let junk = try runTTA(["inspect", folder.path("junk.safetensors")])
+    #expect(junk.code == 65)
+    #expect(
+      junk.errorLines.first == "error: \(folder.path("junk.safetensors")): not a valid safetensors file: expected at least 8 bytes, got 4")
+  }
+  @Test func bench() throws {
+    let result = try runTTA(["bench", "--batch", "8", "--repeats", "2", "--json"])
+    let report = try #require(try JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any])
+    for key in [
+      "model", "strategy", "batch", "threads", "isa", "blas", "images_per_second", "milliseconds_per_batch", "peak_memory_bytes", "gflops",
+    ] {
+      #expect(report[key] != nil, "\(key)")
+    }
+  }
+  @Test func train() throws {
+    let folder = try TemporaryFolder()
+    let result = try runTTA(["train", "--steps", "3", "--batch", "8", "--output", folder.path("m.safetensors"), "--json", "--quiet"])
+    #expect(result.code == 0, "\(result.stderr)")
+    #expect(try runTTA(["inspect", folder.path("m.safetensors")]).code == 0)
+  }
+}
