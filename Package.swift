@@ -11,6 +11,7 @@ let package = Package(
   name: "tta",
   products: [
     .library(name: "Engine", targets: ["Engine"]),
+    .library(name: "Safetensors", targets: ["Safetensors"]),
     .library(name: "ModelIO", targets: ["ModelIO"]),
     .library(name: "TTA", targets: ["TTA"]),
     .library(name: "TTATestKit", targets: ["TTATestKit"]),
@@ -51,7 +52,10 @@ let package = Package(
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
-    .testTarget(name: "TTATests", dependencies: ["TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .testTarget(
+      name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict
+    ),
     .testTarget(
       name: "EvaluationTests", dependencies: ["Evaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine"], swiftSettings: strict),
     .testTarget(name: "EndToEndTests", path: "Tests/EndToEnd", swiftSettings: strict),

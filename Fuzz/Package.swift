@@ -8,6 +8,9 @@ let package = Package(
   targets: [
     .executableTarget(
       name: "FuzzNumpy",
-      dependencies: [.product(name: "Streams", package: "tta"), .product(name: "Engine", package: "tta")])
+      dependencies: [.product(name: "Streams", package: "tta"), .product(name: "Engine", package: "tta")]),
+    .executableTarget(
+      name: "FuzzSafetensors",
+      dependencies: [.product(name: "Safetensors", package: "tta"), .product(name: "Engine", package: "tta")]),
   ]
 )

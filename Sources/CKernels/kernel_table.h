@@ -1,4 +1,4 @@
-// The table of kernels that each instruction set exports, and the helpers that all of them share.
+// The table of kernels that each instruction set exports, and the small functions that all of them share.
 //
 // Every template under templates/ is compiled once per instruction set (isa_*.c); dispatch.c picks a table and forwards the public
 // functions to it. The signatures are those of ckernels.h.

@@ -86,7 +86,8 @@ public struct Trainer {
       let index = (step * recipe.batchSize + i) % images.count
       guard let label = images.label(at: index), label >= 0, label < graph.classCount else {
         throw TTAError(
-          .invalidData, "\(images.name(at: index)): expected a label from 0 to \(graph.classCount - 1), got \(images.label(at: index).map(String.init) ?? "none")",
+          .invalidData,
+          "\(images.name(at: index)): expected a label from 0 to \(graph.classCount - 1), got \(images.label(at: index).map(String.init) ?? "none")",
           hint: "give every training image a label")
       }
       pictures.append(try preprocessing.apply(to: images.image(at: index), name: images.name(at: index)))

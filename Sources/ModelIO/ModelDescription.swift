@@ -32,7 +32,8 @@ public struct ModelDescription: Codable, Hashable, Sendable {
       guard let text = metadata[key.rawValue] else { return nil }
       do { return try JSONDecoder().decode(T.self, from: Data(text.utf8)) } catch {
         throw TTAError(
-          .invalidData, "\(path): metadata \(key.rawValue): expected \(expected), got \(text)", hint: "write the file again with tta convert")
+          .invalidData, "\(path): metadata \(key.rawValue): expected \(expected), got \(text)",
+          hint: "write the file again with tta convert")
       }
     }
     architecture = metadata[Key.architecture.rawValue].map(Self.unquoted)

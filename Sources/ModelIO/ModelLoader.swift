@@ -1,8 +1,8 @@
 // From a weight file to a model.
 
 public import Engine
-public import Safetensors
 import Foundation
+public import Safetensors
 
 /// A model, what is known about it, and where it came from.
 public struct LoadedModel: Sendable {
@@ -26,7 +26,8 @@ public enum ModelLoader {
   public static func load(path: String, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
     guard path.hasSuffix(".safetensors") else {
       throw TTAError(
-        .unsupported, "\(path): expected a .safetensors file", hint: "convert the checkpoint to safetensors, or name a built-in model: shapes")
+        .unsupported, "\(path): expected a .safetensors file",
+        hint: "convert the checkpoint to safetensors, or name a built-in model: shapes")
     }
     return try load(SafetensorsFile(path: path), overrides: overrides)
   }
@@ -46,7 +47,9 @@ public enum ModelLoader {
     guard let mean = description.mean, let deviation = description.deviation else {
       throw TTAError(
         .usage, "\(file.path): the preprocessing is unknown: no mean and standard deviation",
-        hint: "say --mean R,G,B --std R,G,B (for images in 0…1; --mean 0,0,0 --std 1,1,1 for none), or write them into the file with tta convert")
+        hint:
+          "say --mean R,G,B --std R,G,B (for images in 0…1; --mean 0,0,0 --std 1,1,1 for none), or write them into the file with tta convert"
+      )
     }
     guard mean.count == 3, deviation.count == 3, deviation.allSatisfy({ $0 > 0 }) else {
       throw TTAError(.usage, "mean and std: expected three numbers each, std above 0, got \(mean) and \(deviation)")
@@ -56,7 +59,8 @@ public enum ModelLoader {
     complete.inputSize = description.inputSize ?? architecture.defaultInputSize
     let classes = try classCount(file) ?? description.classes?.count ?? architecture.defaultClasses
     if let names = description.classes, names.count != classes {
-      throw TTAError(.invalidData, "\(file.path): expected \(classes) class names, got \(names.count)", hint: "give one name per class, in order")
+      throw TTAError(
+        .invalidData, "\(file.path): expected \(classes) class names, got \(names.count)", hint: "give one name per class, in order")
     }
     let configuration = ArchitectureConfiguration(
       classes: classes, inputSize: complete.inputSize ?? architecture.defaultInputSize, mean: mean, deviation: deviation)
@@ -109,13 +113,15 @@ public enum ModelLoader {
       let fitting = try candidates(for: file).first { $0 != architecture }
       throw TTAError(
         .invalidData, "\(file.path): the tensors are not those of \(architecture): \(parts.joined(separator: "; "))",
-        hint: fitting.map { "it looks like \($0); say --architecture \($0)" } ?? "check the architecture's name and how the file was exported")
+        hint: fitting.map { "it looks like \($0); say --architecture \($0)" }
+          ?? "check the architecture's name and how the file was exported")
     }
     var tensors: [Tensor] = []
     for info in graph.parameters {
       let tensor = try file.tensor(info.name)
       guard tensor.isFinite else {
-        throw TTAError(.nonFinite, "\(file.path): \(info.name) holds values that are not finite", hint: "the checkpoint is broken; export it again")
+        throw TTAError(
+          .nonFinite, "\(file.path): \(info.name) holds values that are not finite", hint: "the checkpoint is broken; export it again")
       }
       tensors.append(tensor)
     }

@@ -68,12 +68,15 @@ public final class SafetensorsFile: Sendable {
     _ bytes: UnsafeRawBufferPointer, path: String
   ) throws(TTAError) -> (metadata: [String: String], entries: [String: Entry]) {
     func fail(_ what: String) -> TTAError {
-      TTAError(.invalidData, "\(path): not a valid safetensors file: \(what)", hint: "the file is damaged or of another format; write it again")
+      TTAError(
+        .invalidData, "\(path): not a valid safetensors file: \(what)", hint: "the file is damaged or of another format; write it again")
     }
     guard bytes.count >= 8 else { throw fail("expected at least 8 bytes, got \(bytes.count)") }
     let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
     guard length <= UInt64(headerLimit) else { throw fail("the header says it has \(length) bytes, more than \(headerLimit)") }
-    guard length <= UInt64(bytes.count - 8) else { throw fail("the header says it has \(length) bytes, the file has \(bytes.count - 8) more") }
+    guard length <= UInt64(bytes.count - 8) else {
+      throw fail("the header says it has \(length) bytes, the file has \(bytes.count - 8) more")
+    }
     let header = Data(bytes[8..<8 + Int(length)])
     let object: [String: HeaderValue]
     do { object = try JSONDecoder().decode([String: HeaderValue].self, from: header) } catch {

@@ -39,7 +39,8 @@ public struct StrategyLaws {
     var second = try runtime()
     try second.load(from: path)
     guard second.state.parameters == first.state.parameters else { return "loaded parameters differ from the saved ones" }
-    return try run(&first, batches[half...]) == run(&second, batches[half...]) ? nil : "a loaded stream goes on otherwise than the saved one"
+    return try run(&first, batches[half...]) == run(&second, batches[half...])
+      ? nil : "a loaded stream goes on otherwise than the saved one"
   }
   /// A snapshot restored later repeats the stream from there.
   public func snapshotRepeats() throws -> String? {
@@ -68,6 +69,8 @@ public struct StrategyLaws {
   }
   /// All laws.
   public func broken() throws -> [String] {
-    try [resetEqualsFresh(), saveLoadContinues(), snapshotRepeats(), threadsChangeNothing(), onlyConfiguredParametersChange()].compactMap { $0 }
+    try [resetEqualsFresh(), saveLoadContinues(), snapshotRepeats(), threadsChangeNothing(), onlyConfiguredParametersChange()].compactMap {
+      $0
+    }
   }
 }

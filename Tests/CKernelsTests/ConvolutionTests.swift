@@ -68,7 +68,8 @@ struct ConvolutionCase: CustomTestStringConvertible {
     [CK_FORWARD, CK_BACKWARD_DATA].flatMap { direction in
       [CK_CONV_DIRECT, CK_CONV_POINTWISE, CK_CONV_WINOGRAD, CK_CONV_DEPTHWISE, CK_CONV_STEM].compactMap { algorithm in
         var copy = shape
-        return ck_conv_supports(&copy, direction, algorithm) ? ConvolutionCase(shape: shape, direction: direction, algorithm: algorithm) : nil
+        return ck_conv_supports(&copy, direction, algorithm)
+          ? ConvolutionCase(shape: shape, direction: direction, algorithm: algorithm) : nil
       }
     }
   }
@@ -167,7 +168,8 @@ extension KernelTests {
       for image in 0..<result.images {
         for channel in 0..<result.channels {
           let set = image * fixture.operand.affine.image_stride + channel
-          let scale = fixture.operand.affine.scale.map { Double($0[set]) } ?? 1, shift = fixture.operand.affine.shift.map { Double($0[set]) } ?? 0
+          let scale = fixture.operand.affine.scale.map { Double($0[set]) } ?? 1,
+            shift = fixture.operand.affine.shift.map { Double($0[set]) } ?? 0
           for position in 0..<result.positions {
             let index = result.index(image, channel, position)
             result.values[index] = Double(picture[index]) * scale + shift
@@ -183,7 +185,8 @@ extension KernelTests {
           var shape = test.shape
           var numbers = Numbers(seed: 3)
           var conv = ck_conv_make(&shape, test.direction, test.algorithm)
-          let weights = numbers.plain(Int(shape.filters * (shape.depthwise ? 1 : shape.channels) * shape.kernel_height * shape.kernel_width))
+          let weights = numbers.plain(
+            Int(shape.filters * (shape.depthwise ? 1 : shape.channels) * shape.kernel_height * shape.kernel_width))
           let one = Buffer<Float>(ck_conv_packed_count(&conv), fill: .nan), other = Buffer<Float>(ck_conv_packed_count(&conv), fill: .nan)
           ck_conv_pack(&conv, nil, weights.pointer, one.pointer)
           ck_conv_pack(&conv, pools.all[2], weights.pointer, other.pointer)

@@ -182,7 +182,8 @@ final class FusedFixture {
     for image in 0..<input.images {
       for channel in 0..<input.channels {
         for position in 0..<input.positions {
-          let difference = abs(expected.values[expected.index(image, channel, position)] - Double(stored[input.index(image, channel, position)]))
+          let difference = abs(
+            expected.values[expected.index(image, channel, position)] - Double(stored[input.index(image, channel, position)]))
           error = difference <= error ? error : difference
         }
       }

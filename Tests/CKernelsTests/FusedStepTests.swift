@@ -43,7 +43,8 @@ extension KernelTests {
         let test = StepCase.all[1]
         let run = {
           ck_elementwise(
-            pools.all[1], Int32(test.images), Int32(test.channels), Int32(test.height), Int32(test.width), &fixture.operand, &fixture.epilogue)
+            pools.all[1], Int32(test.images), Int32(test.channels), Int32(test.height), Int32(test.width), &fixture.operand,
+            &fixture.epilogue)
         }
         run()
         let sums = fixture.sums.bytes()
@@ -119,7 +120,8 @@ extension KernelTests {
           withPools { pools in
             withEachInstructionSet { set in
               ck_shortcut(pools.all[1], n, c, h, w, Int32(stride), Int32(before), Int32(large.channels), x.pointer, output.pointer)
-              ck_shortcut_backward(pools.all[1], n, c, h, w, Int32(stride), Int32(before), Int32(large.channels), gradient.pointer, spread.pointer)
+              ck_shortcut_backward(
+                pools.all[1], n, c, h, w, Int32(stride), Int32(before), Int32(large.channels), gradient.pointer, spread.pointer)
               #expect(isShortcut(output, of: x, test, large, outWidth, stride, before), "\(set) forward")
               #expect(isTranspose(spread, of: gradient, test, large, outWidth, stride, before), "\(set) backward")
             }

@@ -17,7 +17,8 @@ struct PoolingCase: CustomTestStringConvertible {
   var shape: ck_pool_shape {
     ck_pool_shape(
       channels: Int32(channels), height: Int32(height), width: Int32(width), out_height: Int32(outHeight), out_width: Int32(outWidth),
-      kernel_height: Int32(kernel), kernel_width: Int32(kernel), stride_height: Int32(stride), stride_width: Int32(stride), pad_top: Int32(pad),
+      kernel_height: Int32(kernel), kernel_width: Int32(kernel), stride_height: Int32(stride), stride_width: Int32(stride),
+      pad_top: Int32(pad),
       pad_left: Int32(pad), maximum: maximum, count_include_pad: countsPadding)
   }
 

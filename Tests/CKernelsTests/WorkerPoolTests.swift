@@ -22,7 +22,10 @@ extension Atomic where Value == Int {
 private func run(_ pool: OpaquePointer?, _ units: Int, _ counter: Counter) {
   ck_pool_run(
     pool, Int32(units),
-    { context, unit, _ in Unmanaged<Counter>.fromOpaque(context!).takeUnretainedValue().counts[Int(unit)].increment() },
+    { context, unit, _ in
+      guard let context else { return }
+      Unmanaged<Counter>.fromOpaque(context).takeUnretainedValue().counts[Int(unit)].increment()
+    },
     Unmanaged.passUnretained(counter).toOpaque())
 }
 

@@ -54,7 +54,8 @@ import Testing
 
   /// The operator by itself: forward and all gradients.
   private func single(
-    _ golden: GoldenEngine, _ layer: GoldenEngine.Layer, _ operation: any DifferentiableOperator, _ inputs: [Tensor], _ parameters: [Tensor],
+    _ golden: GoldenEngine, _ layer: GoldenEngine.Layer, _ operation: any DifferentiableOperator, _ inputs: [Tensor],
+    _ parameters: [Tensor],
     _ isa: String, _ tensor: (String) throws -> Tensor
   ) throws {
     let result = try OperatorProbe(threads: 2).run(
@@ -86,7 +87,8 @@ import Testing
       ? ["weight": .normScale, "bias": .normShift, "running_mean": .runningMean, "running_var": .runningVariance] : [:]
     let names = layer.parameters + layer.buffers
     try builder.add(
-      "layer", operation, [Graph.images], parameters: names.map { ($0, roles[$0] ?? ($0 == "bias" ? .bias : .weight), try tensor($0).shape) })
+      "layer", operation, [Graph.images],
+      parameters: names.map { ($0, roles[$0] ?? ($0 == "bias" ? .bias : .weight), try tensor($0).shape) })
     try run(golden, layer, builder.build(), input, isa, tensor) { String($0.dropFirst("layer.".count)) }
   }
   private func network(
@@ -101,7 +103,8 @@ import Testing
   }
 
   private func run(
-    _ golden: GoldenEngine, _ layer: GoldenEngine.Layer, _ graph: Graph, _ input: Tensor, _ isa: String, _ tensor: (String) throws -> Tensor,
+    _ golden: GoldenEngine, _ layer: GoldenEngine.Layer, _ graph: Graph, _ input: Tensor, _ isa: String,
+    _ tensor: (String) throws -> Tensor,
     _ fileName: (String) -> String
   ) throws {
     var values: [Tensor] = []

@@ -64,7 +64,8 @@ extension GoldenEngine.Layer {
     }
     return Convolution(
       filters: shapes[1][0], kernel: kernel, stride: attributes["stride"]?.pair ?? .init(1), padding: padding,
-      dilation: attributes["dilation"]?.pair ?? .init(1), groups: attributes["groups"]?.int ?? 1, hasBias: attributes["bias"]?.bool ?? false)
+      dilation: attributes["dilation"]?.pair ?? .init(1), groups: attributes["groups"]?.int ?? 1, hasBias: attributes["bias"]?.bool ?? false
+    )
   }
 
   /// Where norm layers take their statistics from.

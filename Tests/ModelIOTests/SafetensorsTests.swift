@@ -44,7 +44,9 @@ import Testing
     #expect(try problem(file(header: tensor("F32", "[2]", "[8,0]"), payload: 8)) == "\"w\" lies at bytes [8, 0] of 8")
     #expect(try problem(file(header: tensor("F32", "[3]", "[0,8]"), payload: 8)) == "\"w\" has 8 bytes, its shape 3 of F32 needs 12")
     #expect(try problem(file(header: tensor("F32", "[-1]", "[0,8]"), payload: 8)) == "\"w\" has the shape [-1]")
-    #expect(try problem(file(header: tensor("F32", "[9223372036854775807,4]", "[0,8]"), payload: 8)) == "\"w\" has the shape [9223372036854775807, 4]")
+    #expect(
+      try problem(file(header: tensor("F32", "[9223372036854775807,4]", "[0,8]"), payload: 8))
+        == "\"w\" has the shape [9223372036854775807, 4]")
     #expect(try problem(file(header: "{\"w\":{\"a\":\"b\"}}")) == "\"w\" has no dtype, shape and data_offsets")
     #expect(try problem(file(header: tensor("F32", "[0]", "[0,0]"))) == nil)
   }
@@ -70,7 +72,9 @@ import Testing
       let tensor = try read.tensor("x.weight")
       #expect(tensor.shape == [2, 4])
       if precision == .float32 { #expect(tensor.values.map(\.bitPattern) == values.map(\.bitPattern)) }
-      for (got, expected) in zip(tensor.values, values) where expected.isFinite { #expect(abs(got - expected) <= abs(expected) / 1024 + 6e-8) }
+      for (got, expected) in zip(tensor.values, values) where expected.isFinite {
+        #expect(abs(got - expected) <= abs(expected) / 1024 + 6e-8)
+      }
       #expect(tensor.values[7] == .infinity)
     }
     do {
@@ -138,7 +142,8 @@ import Testing
     let missing = error(try saved({ $0.removeFirst(7) }, description: complete))
     #expect(
       missing?.message.hasSuffix(
-        ": the tensors are not those of cifar-resnet14: 7 missing: conv1.weight, bn1.weight, bn1.bias, bn1.running_mean, bn1.running_var, …") == true)
+        ": the tensors are not those of cifar-resnet14: 7 missing: conv1.weight, bn1.weight, bn1.bias, bn1.running_mean, bn1.running_var, …"
+      ) == true)
     let extra = error(try saved({ $0.append(("head.bias", Tensor(zeros: [3]))) }, description: complete))
     #expect(extra?.message.hasSuffix("1 unexpected: head.bias") == true)
     let misshapen = error(try saved({ $0[1].tensor = Tensor(zeros: [15]) }, description: complete))

@@ -15,7 +15,8 @@ import Testing
   @Test func noBatchNorm() throws {
     let model = try Fixtures.model("vit-post-norm-cifar")
     #expect(
-      message { _ = try AdaptationRuntime(model, BatchNormAdaptation()) } == "batch-norm: the model has no batch norm layers (it has layer norm)")
+      message { _ = try AdaptationRuntime(model, BatchNormAdaptation()) }
+        == "batch-norm: the model has no batch norm layers (it has layer norm)")
   }
   @Test func noNormAtAll() throws {
     var builder = GraphBuilder(inputShape: [3, 4, 4])
@@ -93,11 +94,14 @@ import Testing
     }
     #expect(compose(["name": .text("tnet")])?.message == "unknown strategy \"tnet\"")
     #expect(compose(["name": .text("tent"), "learnin_rate": .number(1)])?.hint?.hasPrefix("nearest options: learning_rate") == true)
-    #expect(compose(["name": .text("tent"), "learning_rate": .text("fast")])?.message == "tent: learning_rate: expected a number, got \"fast\"")
-    #expect(compose(["name": .text("tent"), "learning_rate": .number(-1)])?.message == "learning_rate: expected a number of at least 0, got -1.0")
+    #expect(
+      compose(["name": .text("tent"), "learning_rate": .text("fast")])?.message == "tent: learning_rate: expected a number, got \"fast\"")
+    #expect(
+      compose(["name": .text("tent"), "learning_rate": .number(-1)])?.message == "learning_rate: expected a number of at least 0, got -1.0")
     #expect(compose(["name": .text("tent"), "steps": .number(0)])?.message == "steps: expected at least 1, got 0")
     #expect(compose(["name": .text("tent"), "preset": .text("mnist")])?.hint == "presets: cifar, imagenet")
-    #expect(compose(["name": .text("source"), "objective": .text("entropy")])?.message == "source learns nothing that an objective could change")
+    #expect(
+      compose(["name": .text("source"), "objective": .text("entropy")])?.message == "source learns nothing that an objective could change")
     #expect(compose(["name": .text("tent"), "filter": .text("none")])?.message == "unknown filter \"none\"")
     #expect(compose(["name": .text("tent"), "objective": .text("entropy"), "preset": .text("imagenet")]) == nil)
   }
@@ -131,5 +135,7 @@ private struct Exploding: GradientStrategy {
     setup.useBatchStatistics()
     try learner.configure(&setup)
   }
-  mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction { try learner.learn(from: batch, in: &context) }
+  mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
+    try learner.learn(from: batch, in: &context)
+  }
 }

@@ -23,7 +23,9 @@ enum Fixtures {
         default: nil
         }
       guard let (low, high) = bounds else { continue }
-      parameters.update(info.id) { tensor in tensor = Tensor((0..<info.shape.elementCount).map { _ in random.uniform(low, high) }, shape: info.shape) }
+      parameters.update(info.id) { tensor in
+        tensor = Tensor((0..<info.shape.elementCount).map { _ in random.uniform(low, high) }, shape: info.shape)
+      }
     }
     return try Model(graph: fresh.graph, parameters: parameters)
   }

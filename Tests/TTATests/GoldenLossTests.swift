@@ -16,7 +16,9 @@ import Testing
   }
 
   @Test func losses() throws {
-    guard let folder = SharedFolders.golden?.appendingPathComponent("engine") else { return print("skipped: no golden folder (TTA_GOLDEN or TTA_SHARED)") }
+    guard let folder = SharedFolders.golden?.appendingPathComponent("engine") else {
+      return print("skipped: no golden folder (TTA_GOLDEN or TTA_SHARED)")
+    }
     let golden = try JSONDecoder().decode(Golden.self, from: Data(contentsOf: folder.appendingPathComponent("engine.json")))
     let file = try SafetensorsFile(path: folder.appendingPathComponent("losses.safetensors").path)
     let (z, t, labels) = (try file.tensor("z"), try file.tensor("t"), try file.integers("labels"))
@@ -65,7 +67,9 @@ import Testing
   @Test func handVectors() {
     let entropy = Entropy().losses(of: Output(logits: row([2, 1, 0])))
     #expect(abs(entropy.values[0] - 0.832396) < 1e-6)
-    for (got, expected) in zip(entropy.logitGradients.values, [-0.282587, 0.140770, 0.141817] as [Float]) { #expect(abs(got - expected) < 1e-6) }
+    for (got, expected) in zip(entropy.logitGradients.values, [-0.282587, 0.140770, 0.141817] as [Float]) {
+      #expect(abs(got - expected) < 1e-6)
+    }
     #expect(abs(LossFunctions.conservativeEntropy(row([2, 1, 0])).values[0] - 1.172836) < 1e-6)
     #expect(abs(LossFunctions.softLikelihoodRatio(row([log(9), 0])).values[0] + 1.757790) < 1e-5)
     #expect(abs(LossFunctions.softLikelihoodRatio(row([log(1.5), 0])).values[0] + 0.081103) < 1e-5)

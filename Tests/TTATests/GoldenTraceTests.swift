@@ -50,7 +50,9 @@ import Testing
         prediction.scores.tensor, wanted, Tolerance(absolute: method.tolerance.logits_abs_per_batch[index]))
       #expect(comparison.isWithin, "\(name) batch \(index) logits: \(comparison)")
       if let loss = prediction.loss {
-        #expect(abs(loss - losses[index]) <= method.tolerance.loss_abs + 1e-6 * abs(losses[index]), "\(name) batch \(index) loss \(loss), \(losses[index])")
+        #expect(
+          abs(loss - losses[index]) <= method.tolerance.loss_abs + 1e-6 * abs(losses[index]),
+          "\(name) batch \(index) loss \(loss), \(losses[index])")
       }
       let (got, reference) = (prediction.labels, largestColumns(of: wanted))
       for i in 0..<batch.count {

@@ -29,8 +29,22 @@ import Testing
     largestDifference(got, expected) / max(1e-6, expected.values.reduce(0) { max($0, abs($1)) })
   }
 
+  /// Over all parameters together: near 0 an activation may flip with the last bit, which moves single gradients.
+  private func relativeDistance(_ got: [ParameterID: Tensor], _ expected: [ParameterID: Tensor]) -> Double {
+    var (difference, size) = (0.0, 0.0)
+    for (id, gradient) in expected {
+      guard let other = got[id] else { return .infinity }
+      for (a, b) in zip(other.values, gradient.values) {
+        difference += Double(a - b) * Double(a - b)
+        size += Double(b) * Double(b)
+      }
+    }
+    return (difference / size).squareRoot()
+  }
+
   static let architectures: [(name: String, size: Int, batch: Int)] = [
-    ("cifar-resnet14", 32, 5), ("cifar-resnet20", 20, 3), ("wide-resnet-40-2", 16, 3), ("resnet18", 64, 2), ("resnet50", 96, 2), ("resnet26", 32, 3),
+    ("cifar-resnet14", 32, 5), ("cifar-resnet20", 20, 3), ("wide-resnet-40-2", 16, 3), ("resnet18", 64, 2), ("resnet50", 96, 2),
+    ("resnet26", 32, 3),
     ("mobilenet-v1-025", 128, 6), ("vit-post-norm-cifar", 32, 2), ("vit-tiny-patch16-224", 224, 1),
   ]
   static let statistics: [NormStatistics] = [
@@ -43,23 +57,20 @@ import Testing
     let images = Fixtures.images(architecture.batch, model)
     let set = try model.graph.resolve(.normAffine)
     for statistics in Self.statistics {
-      let expected = try run(model, images, statistics, set, Executor(threads: 2, lowering: .reference))
+      let readable = Executor(threads: 2, lowering: .reference)
+      let expected = try run(model, images, statistics, set, readable)
+      // What a change of the images' last bits does to the gradients: some networks with fresh weights amplify it.
+      var moved = images
+      moved.update { span in for i in span.indices { span[i] *= 1 + 2e-7 } }
+      let noise = relativeDistance(try run(model, moved, statistics, set, readable).gradients, expected.gradients)
       for (lowering, bound) in [(Lowering.exact, Float(4e-4)), (.fast, 2e-3)] {
         let got = try run(model, images, statistics, set, Executor(threads: 2, lowering: lowering))
         let label = "\(architecture.name) \(statistics) \(lowering.rawValue)"
         #expect(relative(got.logits, expected.logits) < bound, "\(label) logits: \(relative(got.logits, expected.logits))")
         #expect(relative(got.features, expected.features) < bound, "\(label) features")
         #expect(Set(got.gradients.keys) == Set(expected.gradients.keys), "\(label): other parameters have gradients")
-        // Over all parameters together: near 0 an activation may flip with the last bit, which moves single gradients.
-        var (difference, size) = (0.0, 0.0)
-        for (id, gradient) in expected.gradients {
-          for (a, b) in zip(try #require(got.gradients[id]).values, gradient.values) {
-            difference += Double(a - b) * Double(a - b)
-            size += Double(b) * Double(b)
-          }
-        }
-        let error = (difference / size).squareRoot()
-        #expect(error < 50 * Double(bound), "\(label) gradients: \(error)")
+        let error = relativeDistance(got.gradients, expected.gradients)
+        #expect(error < 50 * Double(bound) + 10 * noise, "\(label) gradients: \(error), by their nature \(noise)")
       }
     }
   }
@@ -72,7 +83,8 @@ import Testing
       let one = try run(model, images, .batch, set, Executor(threads: 1, lowering: lowering))
       for threads in [2, 3] {
         let many = try run(model, images, .batch, set, Executor(threads: threads, lowering: lowering))
-        #expect(one.logits == many.logits && one.gradients == many.gradients, "\(architecture.name) \(lowering.rawValue), \(threads) threads")
+        #expect(
+          one.logits == many.logits && one.gradients == many.gradients, "\(architecture.name) \(lowering.rawValue), \(threads) threads")
       }
     }
   }
@@ -130,7 +142,8 @@ import Testing
           changed.update(id) { $0 = tensor }
           return try loss(changed)
         }, at: model.parameters[id], elements: [element], step: 3e-3)[0]
-      #expect(abs(Double(gradient[element]) - numeric) < 0.02 * max(0.05, abs(numeric)), "element \(element): \(gradient[element]), \(numeric)")
+      #expect(
+        abs(Double(gradient[element]) - numeric) < 0.02 * max(0.05, abs(numeric)), "element \(element): \(gradient[element]), \(numeric)")
     }
   }
 
@@ -140,7 +153,8 @@ import Testing
     var description = ModelDescription()
     description.architecture = name
     (description.mean, description.deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    let model = try ModelLoader.load(path: shared.appendingPathComponent("data/weights/\(name).safetensors").path, overrides: description).model
+    let model = try ModelLoader.load(path: shared.appendingPathComponent("data/weights/\(name).safetensors").path, overrides: description)
+      .model
     let file = try SafetensorsFile(path: golden.appendingPathComponent("images/cifar_gaussian_noise_5.safetensors").path)
     let bytes = try file.bytes("images")
     let executors = [Executor(threads: 2, lowering: .exact), Executor(threads: 2, lowering: .fast)]

@@ -147,7 +147,8 @@ public final class Executor {
       run(
         plan.backward,
         Frame(
-          plan: plan, program: program, images: count, statistics: statistics, input: input, base: base, parameters: parameters, pool: pool))
+          plan: plan, program: program, images: count, statistics: statistics, input: input, base: base, parameters: parameters, pool: pool)
+      )
     }
     for (id, buffer, shape) in plan.parameterGradients {
       gradients.add((base + plan.offsets[buffer.index]).assumingMemoryBound(to: Float.self), shape: shape, to: id)

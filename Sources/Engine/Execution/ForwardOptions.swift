@@ -1,8 +1,7 @@
 // How a forward runs and what it hands out.
 
-import Foundation
-
 internal import CKernels
+import Foundation
 
 /// How a forward runs, and what it hands out.
 public struct ForwardOptions: Sendable, Hashable {

@@ -11,17 +11,19 @@ public final class MappedFile: @unchecked Sendable {
   /// All of its bytes.
   public let bytes: UnsafeRawBufferPointer
 
-  /// Maps a file. Throws `missingInput` when it is not there or not readable, `invalidData` for a folder.
+  /// Maps a regular file, which must not become shorter while it is mapped. Throws `missingInput` when it is not there, not readable or not a
+  /// regular file; never waits, not even for a pipe.
   public init(path: String) throws(TTAError) {
     self.path = path
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
-      throw TTAError(.missingInput, "\(path): \(String(cString: strerror(errno)))", hint: "check the path and its permissions")
+      if errno == ENOENT { throw TTAError(.missingInput, "\"\(path)\" does not exist", hint: "check the path") }
+      throw TTAError(.missingInput, "cannot open \"\(path)\": \(String(cString: strerror(errno)))", hint: "check its permissions")
     }
     defer { close(descriptor) }
     var info = stat()
     guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
-      throw TTAError(.invalidData, "\(path): expected a file, got something else", hint: "name a file")
+      throw TTAError(.missingInput, "\"\(path)\" is not a file", hint: "name a regular file")
     }
     let size = Int(info.st_size)
     guard size > 0 else {
@@ -29,7 +31,8 @@ public final class MappedFile: @unchecked Sendable {
       return
     }
     guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
-      throw TTAError(.missingInput, "\(path): \(String(cString: strerror(errno)))", hint: "the file cannot be mapped into memory")
+      throw TTAError(
+        .invalidData, "cannot map \"\(path)\": \(String(cString: strerror(errno)))", hint: "check the disk and the memory limits")
     }
     bytes = UnsafeRawBufferPointer(start: base, count: size)
   }

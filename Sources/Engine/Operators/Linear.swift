@@ -46,12 +46,14 @@ public struct Linear: DifferentiableOperator {
     let gy = call.outputGradient
     if let gradient = call.inputGradients[0] {
       ck_gemm(
-        call.call.pool.handle, CK_NORMAL, CK_NORMAL, rows, width, outputs, gy, outputs, call.call.parameters[0], width, gradient, width, nil,
+        call.call.pool.handle, CK_NORMAL, CK_NORMAL, rows, width, outputs, gy, outputs, call.call.parameters[0], width, gradient, width,
+        nil,
         false)
     }
     if let gradient = call.parameterGradients[0] {
       ck_gemm(
-        call.call.pool.handle, CK_TRANSPOSED, CK_NORMAL, outputs, width, rows, gy, outputs, call.call.inputs[0], width, gradient, width, nil,
+        call.call.pool.handle, CK_TRANSPOSED, CK_NORMAL, outputs, width, rows, gy, outputs, call.call.inputs[0], width, gradient, width,
+        nil,
         false)
     }
     if hasBias, let gradient = call.parameterGradients[1] {

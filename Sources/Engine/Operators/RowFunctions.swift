@@ -1,8 +1,7 @@
 // Functions of the rows of a batch.
 
-import Foundation
-
 internal import CKernels
+import Foundation
 
 /// A function of one row: probabilities, log-probabilities, their normaliser, unit length.
 public struct RowFunction: DifferentiableOperator {

@@ -53,7 +53,8 @@ extension Program {
     let plan = try plan(for: PlanKey(options, set, lowering), images: images)
     let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
     return PlanSummary(
-      arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes, forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
+      arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes, forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label)
+    )
   }
 }
 

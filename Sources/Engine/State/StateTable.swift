@@ -77,12 +77,14 @@ extension Parameters: Codable {
     self = table.source
     for (name, tensor) in changed {
       guard let index = Int(name), index >= 0, index < count else {
-        throw TTAError(.invalidData, "the state changes parameter \(name) of a model with \(count)", hint: "load it with the model it was saved with")
+        throw TTAError(
+          .invalidData, "the state changes parameter \(name) of a model with \(count)", hint: "load it with the model it was saved with")
       }
       let expected = self[ParameterID(index)].shape
       guard tensor.shape == expected else {
         throw TTAError(
-          .invalidData, "the state's parameter \(name) is \(tensor.shape), expected \(expected)", hint: "load it with the model it was saved with")
+          .invalidData, "the state's parameter \(name) is \(tensor.shape), expected \(expected)",
+          hint: "load it with the model it was saved with")
       }
       update(ParameterID(index)) { $0 = tensor }
     }

@@ -39,7 +39,8 @@ public struct Architecture: Sendable {
   public func graph(_ configuration: ArchitectureConfiguration) throws(TTAError) -> Graph { try make(configuration) }
 
   /// All of them, in the order of the documentation.
-  public static let all: [Architecture] = CifarResNet.members + WideResNet.members + ResNet.members + ResNet26.members
+  public static let all: [Architecture] =
+    CifarResNet.members + WideResNet.members + ResNet.members + ResNet26.members
     + MobileNetV1.members + VisionTransformer.members
 
   /// One by name or alias; throws with the nearest names.

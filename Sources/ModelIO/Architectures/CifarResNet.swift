@@ -7,7 +7,8 @@ import Engine
 enum CifarResNet {
   static let members = [14, 20, 32, 44, 56, 110].map { depth in
     Architecture(
-      "cifar-resnet\(depth)", aliases: ["resnet\(depth)_cifar10"], "CIFAR ResNet-\(depth) with shortcuts of type A, batch norm", classes: 10,
+      "cifar-resnet\(depth)", aliases: ["resnet\(depth)_cifar10"], "CIFAR ResNet-\(depth) with shortcuts of type A, batch norm",
+      classes: 10,
       inputSize: 32
     ) { configuration throws(TTAError) in try graph(depth: depth, configuration) }
   }

@@ -10,7 +10,8 @@ enum ResNet {
   ]
   private static func member(_ name: String, blocks: [Int], bottleneck: Bool) -> Architecture {
     Architecture(
-      name, aliases: ["torchvision/\(name)", "timm/\(name)"], "ResNet-\(name.dropFirst(6)) for ImageNet, batch norm", classes: 1000, inputSize: 224
+      name, aliases: ["torchvision/\(name)", "timm/\(name)"], "ResNet-\(name.dropFirst(6)) for ImageNet, batch norm", classes: 1000,
+      inputSize: 224
     ) { configuration throws(TTAError) in try graph(blocks: blocks, bottleneck: bottleneck, configuration) }
   }
 

@@ -7,7 +7,8 @@ import Engine
 enum ResNet26 {
   static let members = [
     Architecture(
-      "resnet26", aliases: ["resnet26_gn_cifar10", "resnet26-gn"], "CIFAR ResNet-26 of TTT, MEMO and TTAB, group norm", classes: 10, inputSize: 32,
+      "resnet26", aliases: ["resnet26_gn_cifar10", "resnet26-gn"], "CIFAR ResNet-26 of TTT, MEMO and TTAB, group norm", classes: 10,
+      inputSize: 32,
       graph)
   ]
 

@@ -11,7 +11,8 @@ enum VisionTransformer {
     member("vit-small-patch16-224", "Small", Size(width: 384, depth: 12, heads: 6, hidden: 1536, patch: 16)),
     member("vit-base-patch16-224", "Base", Size(width: 768, depth: 12, heads: 12, hidden: 3072, patch: 16)),
     Architecture(
-      "vit-post-norm-cifar", aliases: ["vit_d128_l6_p4_cifar10"], "small vision transformer for CIFAR, post-norm blocks, layer norm", classes: 10,
+      "vit-post-norm-cifar", aliases: ["vit_d128_l6_p4_cifar10"], "small vision transformer for CIFAR, post-norm blocks, layer norm",
+      classes: 10,
       inputSize: 32
     ) { configuration throws(TTAError) in
       try graph(Size(width: 128, depth: 6, heads: 8, hidden: 256, patch: 4), postNorm: true, epsilon: 1e-5, configuration)
@@ -36,7 +37,8 @@ enum VisionTransformer {
     x = try net.token("pos_embed", AddParameter(), x, shape: [1, net.shape(x)[0], size.width])
     for block in 0..<size.depth {
       let name = "blocks.\(block)"
-      x = try postNorm
+      x =
+        try postNorm
         ? postNormBlock(name, x, size, epsilon: epsilon, &net) : preNormBlock(name, x, size, epsilon: epsilon, &net)
     }
     if postNorm {

@@ -5,10 +5,14 @@ import Engine
 /// Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016: pre-activation blocks, depth 6n + 4. Names as in RobustBench.
 enum WideResNet {
   static let members = [
-    Architecture("wide-resnet-28-10", aliases: ["WideResNet-28-10", "wrn-28-10"], "WRN-28-10 for CIFAR, batch norm", classes: 10, inputSize: 32) {
+    Architecture(
+      "wide-resnet-28-10", aliases: ["WideResNet-28-10", "wrn-28-10"], "WRN-28-10 for CIFAR, batch norm", classes: 10, inputSize: 32
+    ) {
       configuration throws(TTAError) in try graph(depth: 28, widen: 10, base: 16, configuration)
     },
-    Architecture("wide-resnet-40-2", aliases: ["WideResNet-40-2", "wrn-40-2"], "WRN-40-2 for CIFAR, batch norm", classes: 10, inputSize: 32) {
+    Architecture(
+      "wide-resnet-40-2", aliases: ["WideResNet-40-2", "wrn-40-2"], "WRN-40-2 for CIFAR, batch norm", classes: 10, inputSize: 32
+    ) {
       configuration throws(TTAError) in try graph(depth: 40, widen: 2, base: 16, configuration)
     },
   ]

@@ -54,7 +54,8 @@ public struct AdaptationContext: ~Copyable {
   /// where a gradient is not finite.
   public mutating func update(with optimizer: inout any Optimizer, _ gradients: Gradients) throws {
     guard gradients.isFinite else {
-      throw TTAError(.nonFinite, "a gradient is not finite", hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
+      throw TTAError(
+        .nonFinite, "a gradient is not finite", hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
     }
     optimizer.step(&parameters, gradients, rates: rates)
   }

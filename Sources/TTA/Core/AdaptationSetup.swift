@@ -48,7 +48,8 @@ public struct AdaptationSetup: Sendable {
     guard model.graph.nodes.contains(where: { ($0.operation as? any NormOperator)?.mixesImages == true }) else {
       let kinds = Set(model.graph.nodes.compactMap { ($0.operation as? any NormOperator)?.kind }).sorted()
       throw TTAError(
-        .usage, "\(strategy): the model has no batch norm layers\(kinds.isEmpty ? "" : " (it has \(kinds.joined(separator: " and ")) norm)")",
+        .usage,
+        "\(strategy): the model has no batch norm layers\(kinds.isEmpty ? "" : " (it has \(kinds.joined(separator: " and ")) norm)")",
         hint: kinds.isEmpty ? "use source" : "use tent, which learns scale and shift of any norm layer")
     }
   }

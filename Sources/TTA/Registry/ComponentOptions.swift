@@ -78,7 +78,8 @@ enum OptionCoding {
     guard let object = try? encoded(O()) else { return [] }
     return places(of: object).sorted { $0.key < $1.key }.map { key, place in
       let value = place.reduce(object as Any) { ($0 as? [String: Any])?[$1] ?? "" }
-      return OptionDescription(key: key, type: kind(value), value: "\(shown(value))", meaning: O.meanings[key] ?? UpdateOptions.meanings[key] ?? "")
+      return OptionDescription(
+        key: key, type: kind(value), value: "\(shown(value))", meaning: O.meanings[key] ?? UpdateOptions.meanings[key] ?? "")
     }
   }
 
@@ -107,12 +108,16 @@ enum OptionCoding {
       }
     }
   }
-  private static func isBool(_ value: Any) -> Bool { type(of: value) == Bool.self || (value as? NSNumber).map { $0 === kCFBoolean($0) } ?? false }
+  private static func isBool(_ value: Any) -> Bool {
+    type(of: value) == Bool.self || (value as? NSNumber).map { $0 === kCFBoolean($0) } ?? false
+  }
   private static func kCFBoolean(_ number: NSNumber) -> NSNumber? { String(cString: number.objCType) == "c" ? number : nil }
   private static func kind(_ value: Any) -> String {
     if isBool(value) { return "true or false" }
     if value is String { return "text" }
-    if let number = value as? NSNumber { return number.doubleValue == number.doubleValue.rounded() && !"\(number)".contains("e") ? "number" : "number" }
+    if let number = value as? NSNumber {
+      return number.doubleValue == number.doubleValue.rounded() && !"\(number)".contains("e") ? "number" : "number"
+    }
     return "list"
   }
   private static func shown(_ value: Any) -> String {
@@ -125,7 +130,8 @@ enum OptionCoding {
   ) throws {
     let old = place.reduce(object as Any) { ($0 as? [String: Any])?[$1] ?? "" }
     func fail(_ expected: String) -> TTAError {
-      TTAError(.usage, "\(component): \(key): expected \(expected), got \(value)", hint: "tta list strategies \(component) shows all options")
+      TTAError(
+        .usage, "\(component): \(key): expected \(expected), got \(value)", hint: "tta list strategies \(component) shows all options")
     }
     let new: Any
     if isBool(old) {

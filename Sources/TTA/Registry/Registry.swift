@@ -129,7 +129,8 @@ public struct Registry: Sendable {
       let near = NearestNames.nearest(to: name, in: known.map(\.name))
       throw TTAError(
         .usage, "unknown \(kind.rawValue) \"\(name)\"",
-        hint: near.isEmpty ? "there is no \(kind.rawValue) yet; register one from a package of yours" : "nearest names: \(near.joined(separator: ", "))")
+        hint: near.isEmpty
+          ? "there is no \(kind.rawValue) yet; register one from a package of yours" : "nearest names: \(near.joined(separator: ", "))")
     }
     guard let part = try entry.make(tree, ignored) as? Part else {
       throw TTAError(.internal, "\(name) was registered as something else than a \(kind.rawValue)")
@@ -149,7 +150,9 @@ public struct Registry: Sendable {
     registry.register(strategy: "alpha-batch-norm", AlphaBatchNorm.summary) { (options: AlphaBatchNorm.Options) in AlphaBatchNorm(options) }
     registry.register(strategy: "ema-batch-norm", EMABatchNorm.summary) { (options: EMABatchNorm.Options) in EMABatchNorm(options) }
     registry.register(strategy: "tent", Tent.summary) { (options: Tent.Options) in Tent(options) }
-    registry.register(objective: "entropy", Summary("entropy of the predictions", paper: "Wang et al., ICLR 2021")) { (_: NoOptions) in Entropy() }
+    registry.register(objective: "entropy", Summary("entropy of the predictions", paper: "Wang et al., ICLR 2021")) { (_: NoOptions) in
+      Entropy()
+    }
     return registry
   }()
 }

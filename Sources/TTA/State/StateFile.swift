@@ -37,7 +37,8 @@ enum StateFile {
     let text = String(decoding: try encoder(table).encode(content(of: state)), as: UTF8.self)
     let metadata = [
       "tta.state": text, "tta.state_format": format, "tta.source_digest": origin.parameters.digest,
-      "tta.strategy": "\(type(of: state.strategy))", "tta.configuration": try components(of: origin.strategy, source: origin.parameters).text,
+      "tta.strategy": "\(type(of: state.strategy))",
+      "tta.configuration": try components(of: origin.strategy, source: origin.parameters).text,
     ]
     let tensors = table.tensors.sorted { $0.key < $1.key }.map { (name: $0.key, tensor: $0.value) }
     try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
@@ -55,7 +56,9 @@ enum StateFile {
     }
     guard written == format else { throw refuse("format", format, written) }
     let digest = origin.parameters.digest
-    guard file.metadata["tta.source_digest"] == digest else { throw refuse("model", digest, file.metadata["tta.source_digest"] ?? "nothing") }
+    guard file.metadata["tta.source_digest"] == digest else {
+      throw refuse("model", digest, file.metadata["tta.source_digest"] ?? "nothing")
+    }
     let strategy = "\(type(of: origin.strategy))"
     guard file.metadata["tta.strategy"] == strategy else { throw refuse("strategy", strategy, file.metadata["tta.strategy"] ?? "nothing") }
     let own = try components(of: origin.strategy, source: origin.parameters)
@@ -73,7 +76,8 @@ enum StateFile {
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     let content: Content
     do { content = try decoder.decode(Content.self, from: Data(text.utf8)) } catch let error as TTAError { throw error } catch {
-      throw TTAError(.invalidData, "\(path): the state cannot be read: \(error)", hint: "the file is damaged; start from an earlier state", cause: error)
+      throw TTAError(
+        .invalidData, "\(path): the state cannot be read: \(error)", hint: "the file is damaged; start from an earlier state", cause: error)
     }
     return AdaptationState(
       parameters: content.parameters, strategy: content.strategy, random: content.random, batches: content.batches, images: content.images)

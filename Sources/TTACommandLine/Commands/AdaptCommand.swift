@@ -16,21 +16,26 @@ struct AdaptCommand: AsyncParsableCommand {
       Example: ffmpeg -i CAMERA -f rawvideo -pix_fmt rgb24 - | tta adapt - --raw 640x480 --model shapes --max-wait 200
       """)
 
-  @Argument(help: ArgumentHelp("Image files, folders (recursive, sorted by name), .npy arrays (uint8 NHWC), or - for raw frames.", valueName: "input"))
+  @Argument(
+    help: ArgumentHelp(
+      "Image files, folders (recursive, sorted by name), .npy arrays (uint8 NHWC), or - for raw frames.", valueName: "input"))
   var inputs: [String] = []
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Strategy") var strategy: StrategyOptions
   @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
   @Option(name: .long, help: ArgumentHelp("RGB24 frames of this size on standard input.", valueName: "WIDTHxHEIGHT")) var raw: String?
   @Option(name: .long, help: "Images per batch (default: stream.batch of the configuration, else 64).") var batch: Int?
-  @Option(name: .long, help: ArgumentHelp("A batch of frames is closed when its first frame is this old.", valueName: "milliseconds")) var maxWait: Int?
+  @Option(name: .long, help: ArgumentHelp("A batch of frames is closed when its first frame is this old.", valueName: "milliseconds"))
+  var maxWait: Int?
   @Flag(name: .long, help: "Drop the oldest waiting frames when they come faster than they are answered.") var dropOldest = false
   @Option(name: .long, help: ArgumentHelp("Where the rows go (default: standard output).", valueName: "file")) var output: String?
   @Option(name: .long, help: "csv or jsonl.") var format = RowFormat.csv
-  @Option(name: .long, help: ArgumentHelp("Also write what the strategy emitted: float32 [images, classes].", valueName: "file.npy")) var saveLogits: String?
+  @Option(name: .long, help: ArgumentHelp("Also write what the strategy emitted: float32 [images, classes].", valueName: "file.npy"))
+  var saveLogits: String?
   @Option(name: .long, help: ArgumentHelp("Labels for the online error: a .npy of integers.", valueName: "file.npy")) var labels: String?
   @Option(name: .long, help: ArgumentHelp("Continue from this state.", valueName: "file")) var stateIn: String?
-  @Option(name: .long, help: ArgumentHelp("Write the state here, atomically, at the end and every --save-every batches.", valueName: "file"))
+  @Option(
+    name: .long, help: ArgumentHelp("Write the state here, atomically, at the end and every --save-every batches.", valueName: "file"))
   var stateOut: String?
   @Option(name: .long, help: "Batches between two writes of the state.") var saveEvery = 50
   @Flag(name: .long, help: "Leave out the batches that the state has seen already.") var resume = false
@@ -63,7 +68,8 @@ struct AdaptCommand: AsyncParsableCommand {
     try runtime.warmUp(batchSize: size, on: executor)
 
     let source = try BatchSource(
-      inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait, overload: dropOldest ? .dropOldest : .wait, policy: onBadInput,
+      inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait, overload: dropOldest ? .dropOldest : .wait,
+      policy: onBadInput,
       preprocessing: loaded.preprocessing(), first: resume ? runtime.state.batches : 0)
     let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
     var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }

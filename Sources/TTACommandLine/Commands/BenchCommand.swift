@@ -41,7 +41,8 @@ struct BenchCommand: AsyncParsableCommand {
     guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
     let executor = try execution.makeExecutor()
     let (name, model) = try benchmarked()
-    var runtime = try AdaptationRuntime(model, Registry.current.compose(strategy.section(configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")))
+    var runtime = try AdaptationRuntime(
+      model, Registry.current.compose(strategy.section(configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")))
     var random = RandomSource(seed: 7)
     var images = Tensor(zeros: Shape([batch] + model.graph.inputShape.dimensions))
     images.update { span in for i in span.indices { span[i] = random.uniform() } }
@@ -61,10 +62,12 @@ struct BenchCommand: AsyncParsableCommand {
     var load = [0.0]
     getloadavg(&load, 1)
     let result = Result(
-      model: name, strategy: strategy.name ?? "tent", batch: batch, threads: executor.threads, isa: Machine.instructionSet, blas: Machine.blas,
+      model: name, strategy: strategy.name ?? "tent", batch: batch, threads: executor.threads, isa: Machine.instructionSet,
+      blas: Machine.blas,
       images_per_second: Double(batch) / median,
       milliseconds_per_batch: Times(min: seconds[0] * 1e3, median: median * 1e3, max: (seconds.last ?? 0) * 1e3),
-      peak_memory_bytes: Machine.peakMemoryBytes, arena_bytes: executor.arenaBytes, gflops: operations / median * 1e-9, load_average: load[0])
+      peak_memory_bytes: Machine.peakMemoryBytes, arena_bytes: executor.arenaBytes, gflops: operations / median * 1e-9,
+      load_average: load[0])
     if output.json { return try Console.json(result) }
     Console.result("\(name), \(result.strategy), batch \(batch), \(executor.threads) threads, \(result.isa), \(executor.lowering.rawValue)")
     Console.result(

@@ -38,7 +38,8 @@ struct InspectCommand: AsyncParsableCommand {
     let tree = try configuration.tree()
     let report = try report(loaded, strategy.section(tree["strategy"] ?? .keys([:]), fallback: "tent"))
     if output.json { return try Console.json(report) }
-    Console.result("\(report.model): \(report.architecture), \(report.classes) classes, input \(report.input.map(String.init).joined(separator: "×"))")
+    Console.result(
+      "\(report.model): \(report.architecture), \(report.classes) classes, input \(report.input.map(String.init).joined(separator: "×"))")
     if let mean = report.description.mean, let deviation = report.description.deviation {
       Console.result("  normalisation: mean \(mean), std \(deviation)")
     }
@@ -52,11 +53,14 @@ struct InspectCommand: AsyncParsableCommand {
       "  \(report.strategy) adapts \(report.adapted_parameters.count) tensors, \(Numbers.grouped(Double(report.adapted_values))) values")
     var table = TextTable(["layer", "operation", "output", "parameters"])
     for layer in report.layers {
-      table.add([layer.name, layer.operation, layer.output.map(String.init).joined(separator: "×"), Numbers.grouped(Double(layer.parameters))])
+      table.add([
+        layer.name, layer.operation, layer.output.map(String.init).joined(separator: "×"), Numbers.grouped(Double(layer.parameters)),
+      ])
     }
     table.lines.forEach { Console.result("  " + $0) }
     if let plan = report.plan {
-      Console.result("plan for batches of \(batch): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))")
+      Console.result(
+        "plan for batches of \(batch): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))")
       for (title, steps) in [("forward", plan.forward), ("backward", plan.backward)] where !steps.isEmpty {
         Console.result("  \(title):")
         for step in steps { Console.result("    \(step)") }
@@ -70,7 +74,9 @@ struct InspectCommand: AsyncParsableCommand {
     var warnings: [String] = []
     let norms = graph.normNodes.map { index in
       let node = graph.nodes[index]
-      return Norm(name: node.name, kind: (node.operation as? any NormOperator)?.kind ?? "", channels: graph.parameters.first { $0.id == node.parameters.first }?.shape[0] ?? 0)
+      return Norm(
+        name: node.name, kind: (node.operation as? any NormOperator)?.kind ?? "",
+        channels: graph.parameters.first { $0.id == node.parameters.first }?.shape[0] ?? 0)
     }
     if norms.isEmpty { warnings.append("the model has no normalisation layers: tent and batch-norm cannot adapt it") }
     var adapted = ParameterSet.empty

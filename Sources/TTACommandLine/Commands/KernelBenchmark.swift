@@ -43,7 +43,9 @@ enum KernelBenchmark {
     }
     let result = Result(isa: Machine.instructionSet, threads: threads, peak_gflops: peak, rows: rows)
     if json { return try Console.json(result) }
-    Console.result("\(result.isa), \(threads) threads, measured peak \(Numbers.decimals(peak, 0)) GFLOP/s; Winograd counted as the direct product it replaces")
+    Console.result(
+      "\(result.isa), \(threads) threads, measured peak \(Numbers.decimals(peak, 0)) GFLOP/s; Winograd counted as the direct product it replaces"
+    )
     var table = TextTable(["kernel", "shape", "GFLOP/s", "% of peak"])
     for row in rows { table.add([row.kernel, row.shape, Numbers.decimals(row.gflops, 0), Numbers.decimals(row.percent_of_peak, 0)]) }
     table.lines.forEach(Console.result)
@@ -81,7 +83,8 @@ enum KernelBenchmark {
   ]
   private static let products: [(name: String, m: Int, n: Int, k: Int)] = [
     ("vit-small qkv 3152×1152×384", 3152, 1152, 384), ("vit-small mlp 3152×1536×384", 3152, 1536, 384),
-    ("vit-small mlp 3152×384×1536", 3152, 384, 1536), ("vit-base qkv 3152×2304×768", 3152, 2304, 768), ("attention 197×197×64", 197, 197, 64),
+    ("vit-small mlp 3152×384×1536", 3152, 384, 1536), ("vit-base qkv 3152×2304×768", 3152, 2304, 768),
+    ("attention 197×197×64", 197, 197, 64),
   ]
 
   private static func buffer(_ count: Int) -> UnsafeMutablePointer<Float> {

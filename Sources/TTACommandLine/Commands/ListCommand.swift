@@ -38,7 +38,9 @@ struct ListStrategies: AsyncParsableCommand {
       }
       return table.lines.forEach(Console.result)
     }
-    guard let entry = entries.first(where: { $0.name == name }) else { throw NearestNames.unknown("strategy", name, in: entries.map(\.name)) }
+    guard let entry = entries.first(where: { $0.name == name }) else {
+      throw NearestNames.unknown("strategy", name, in: entries.map(\.name))
+    }
     if output.json { return try Console.json(row(entry)) }
     let summary = entry.summary
     Console.result("\(entry.name) (\(entry.kind.rawValue)): \(summary.text)")
@@ -60,7 +62,9 @@ struct ListArchitectures: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "architectures", abstract: "Architectures by name.", discussion: "Example: tta list architectures")
   @OptionGroup var output: OutputOptions
-  private struct Row: Encodable { var name: String, aliases: [String], summary: String, classes: Int, input_size: Int, parameters: Int, operations: Double }
+  private struct Row: Encodable {
+    var name: String, aliases: [String], summary: String, classes: Int, input_size: Int, parameters: Int, operations: Double
+  }
 
   func run() async throws {
     let rows = try Architecture.all.map { architecture in

@@ -15,7 +15,8 @@ struct TrainCommand: AsyncParsableCommand {
     commandName: "train", abstract: "Trains a small source model from scratch.",
     discussion: "Example: tta train --dataset shapes --architecture cifar-resnet14 --output shapes.safetensors")
 
-  @Option(name: .long, help: ArgumentHelp("shapes, or a folder with one folder of pictures per class.", valueName: "dataset")) var dataset = "shapes"
+  @Option(name: .long, help: ArgumentHelp("shapes, or a folder with one folder of pictures per class.", valueName: "dataset")) var dataset =
+    "shapes"
   @Option(name: .long, help: "The architecture (tta list architectures).") var architecture = "cifar-resnet14"
   @Option(name: .long, help: ArgumentHelp("Where the model goes: a .safetensors file.", valueName: "file")) var output: String
   @Option(name: .long, help: "Optimiser steps.") var steps = 3_500
@@ -25,11 +26,14 @@ struct TrainCommand: AsyncParsableCommand {
   @Flag(name: .long, help: "Store 16-bit weights.") var float16 = false
   @Option(name: .long, help: "Height and width of the network's input (default: the architecture's).") var inputSize: Int?
   @Option(name: .long, help: ArgumentHelp("Means of the input normalisation.", valueName: "r,g,b")) var mean = "0.485,0.456,0.406"
-  @Option(name: .long, help: ArgumentHelp("Standard deviations of the input normalisation.", valueName: "r,g,b")) var std = "0.229,0.224,0.225"
+  @Option(name: .long, help: ArgumentHelp("Standard deviations of the input normalisation.", valueName: "r,g,b")) var std =
+    "0.229,0.224,0.225"
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var printing: OutputOptions
 
-  private struct Result: Encodable { var model: String, dataset: String, steps: Int, images: Int, loss: Float, seconds: Double, digest: String }
+  private struct Result: Encodable {
+    var model: String, dataset: String, steps: Int, images: Int, loss: Float, seconds: Double, digest: String
+  }
 
   func run() async throws {
     guard output.hasSuffix(".safetensors") else {
@@ -38,7 +42,8 @@ struct TrainCommand: AsyncParsableCommand {
     guard steps > 0, batch > 1, learningRate > 0 else {
       throw TTAError(.usage, "--steps, --batch and --learning-rate: expected positive numbers and a batch of at least 2")
     }
-    let images: any LabeledImages = try dataset == "shapes" ? ShapesDataset.training(seed: UInt32(truncatingIfNeeded: seed)) : ImageFiles.classFolders(dataset)
+    let images: any LabeledImages =
+      try dataset == "shapes" ? ShapesDataset.training(seed: UInt32(truncatingIfNeeded: seed)) : ImageFiles.classFolders(dataset)
     let known = try Architecture.named(architecture)
     let size = inputSize ?? (dataset == "shapes" ? ShapesDataset.side : known.defaultInputSize)
     let names = images.classNames ?? []
@@ -58,7 +63,8 @@ struct TrainCommand: AsyncParsableCommand {
       guard !printing.quiet else { return }
       let elapsed = (ContinuousClock.now - start).seconds
       let remaining = elapsed / Double(progress.step) * Double(progress.steps - progress.step)
-      let line = "step \(progress.step)/\(progress.steps)  loss \(Numbers.decimals(Double(progress.loss), 3))  "
+      let line =
+        "step \(progress.step)/\(progress.steps)  loss \(Numbers.decimals(Double(progress.loss), 3))  "
         + "\(Numbers.grouped(Double(progress.step * batch) / elapsed)) img/s  ETA \(Numbers.clock(seconds: remaining))"
       if Console.isTerminal { Console.progress("\r\u{1B}[K" + line) } else if progress.step % 350 == 0 { Console.error(line) }
     }
@@ -69,7 +75,8 @@ struct TrainCommand: AsyncParsableCommand {
     if dataset != "shapes" { (description.resize, description.interpolation) = (size, Interpolation.bilinear.rawValue) }
     let recipeText = String(decoding: try JSONEncoder().encode(recipe), as: UTF8.self)
     try ModelLoader.save(
-      trained, description: description, metadata: ["tta.recipe": recipeText, "tta.dataset": dataset, "tta.version": TTACommandLine.version],
+      trained, description: description,
+      metadata: ["tta.recipe": recipeText, "tta.dataset": dataset, "tta.version": TTACommandLine.version],
       precision: float16 ? .float16 : .float32, to: output)
     let seconds = (ContinuousClock.now - start).seconds
     let result = Result(

@@ -47,7 +47,8 @@ final class BatchSource {
     }
     guard let raw, let size = Self.size(raw) else {
       throw TTAError(
-        .usage, raw.map { "--raw \($0): expected WIDTHxHEIGHT" } ?? "- reads raw frames: expected --raw WIDTHxHEIGHT", hint: "for example --raw 640x480")
+        .usage, raw.map { "--raw \($0): expected WIDTHxHEIGHT" } ?? "- reads raw frames: expected --raw WIDTHxHEIGHT",
+        hint: "for example --raw 640x480")
     }
     guard labels == nil else { throw TTAError(.usage, "--labels needs files, not frames on standard input") }
     imageCount = nil

@@ -29,7 +29,9 @@ struct ExecutionOptions: ParsableArguments {
 struct ConfigurationOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("A YAML file of options.", valueName: "file"))
   var config: String?
-  @Option(name: .long, help: ArgumentHelp("An option that overrides the file, for example strategy.learning_rate=1e-3.", valueName: "key.path=value"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("An option that overrides the file, for example strategy.learning_rate=1e-3.", valueName: "key.path=value"))
   var set: [String] = []
 
   /// The file overlaid by `--set`.

@@ -44,7 +44,8 @@ struct ModelOptions: ParsableArguments {
     guard case .keys(let keys)? = section else { return }
     let known = ["path", "architecture", "mean", "std", "input_size", "resize", "interpolation", "classes"]
     for key in keys.keys.sorted() where !known.contains(key) {
-      throw TTAError(.usage, "model: unknown key \"\(key)\"", hint: "nearest keys: \(NearestNames.nearest(to: key, in: known).joined(separator: ", "))")
+      throw TTAError(
+        .usage, "model: unknown key \"\(key)\"", hint: "nearest keys: \(NearestNames.nearest(to: key, in: known).joined(separator: ", "))")
     }
   }
   private func overrides(_ section: OptionTree?) throws -> ModelDescription {
@@ -106,12 +107,14 @@ extension LoadedModel {
     var interpolation = Interpolation.bilinear
     if let name = description.interpolation {
       guard let known = Interpolation(rawValue: name) else {
-        throw TTAError(.usage, "unknown interpolation \"\(name)\"", hint: "one of \(Interpolation.allCases.map(\.rawValue).joined(separator: ", "))")
+        throw TTAError(
+          .usage, "unknown interpolation \"\(name)\"", hint: "one of \(Interpolation.allCases.map(\.rawValue).joined(separator: ", "))")
       }
       interpolation = known
     }
     return Preprocessing(
-      resize: description.resize.map { .shortSide($0) }, interpolation: interpolation, centerCrop: description.resize != nil, inputHeight: size,
+      resize: description.resize.map { .shortSide($0) }, interpolation: interpolation, centerCrop: description.resize != nil,
+      inputHeight: size,
       inputWidth: size, mean: description.mean ?? [0, 0, 0], std: description.deviation ?? [1, 1, 1])
   }
   /// The name of a class, or its number.

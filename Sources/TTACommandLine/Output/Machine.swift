@@ -13,7 +13,9 @@ enum Machine {
   static var revision: String { String(cString: ck_build_revision()) }
 
   static var description: String {
-    let slow = instructionSet == "avx512" && ["Haswell", "Zen", "Sandybridge", "Nehalem"].contains(blas) ? " (an AVX2 core on an AVX-512 machine)" : ""
+    let slow =
+      instructionSet == "avx512" && ["Haswell", "Zen", "Sandybridge", "Nehalem"].contains(blas)
+      ? " (an AVX2 core on an AVX-512 machine)" : ""
     return """
       tta \(TTACommandLine.version) (\(revision))
       instruction set: \(instructionSet)
@@ -30,5 +32,6 @@ func checkInstructionSet() throws {
   guard !ck_isa_request_valid() else { return }
   let wanted = ProcessInfo.processInfo.environment["TTA_ISA"] ?? ""
   throw TTAError(
-    .usage, "TTA_ISA=\(wanted): expected portable, avx2 or avx512, as far as this machine has them", hint: "unset TTA_ISA to use the best one")
+    .usage, "TTA_ISA=\(wanted): expected portable, avx2 or avx512, as far as this machine has them",
+    hint: "unset TTA_ISA to use the best one")
 }

@@ -28,7 +28,8 @@ struct RowWriter {
   }
   private func write(_ text: String) throws {
     do { try file.write(contentsOf: Data(text.utf8)) } catch {
-      throw TTAError(.cannotWrite, "\(path ?? "standard output"): \(error.localizedDescription)", hint: "check the space on the disk", cause: error)
+      throw TTAError(
+        .cannotWrite, "\(path ?? "standard output"): \(error.localizedDescription)", hint: "check the space on the disk", cause: error)
     }
   }
 
@@ -45,10 +46,12 @@ struct RowWriter {
       let adapted = prediction.weights.map { $0[image] != 0 } ?? false
       switch format {
       case .csv:
-        text += "\(places[image]),\(Self.quoted(names[image])),\(labels[image]),\(Self.quoted(label)),"
+        text +=
+          "\(places[image]),\(Self.quoted(names[image])),\(labels[image]),\(Self.quoted(label)),"
           + "\(Numbers.decimals(confidence, 6)),\(Numbers.decimals(entropy, 6)),\(adapted ? 1 : 0)\n"
       case .jsonl:
-        text += "{\"index\":\(places[image]),\"input\":\(Self.json(names[image])),\"class\":\(labels[image]),\"label\":\(Self.json(label)),"
+        text +=
+          "{\"index\":\(places[image]),\"input\":\(Self.json(names[image])),\"class\":\(labels[image]),\"label\":\(Self.json(label)),"
           + "\"confidence\":\(Numbers.decimals(confidence, 6)),\"entropy\":\(Numbers.decimals(entropy, 6)),\"adapted\":\(adapted)}\n"
       }
     }

@@ -45,7 +45,9 @@ final class ToBlocked: PlanStep {
 final class FromBlocked: PlanStep {
   let label = "from blocked layout"
   let shape: Shape, operand: OperandSpecification, output: BufferID
-  init(_ shape: Shape, _ operand: OperandSpecification, _ output: BufferID) { (self.shape, self.operand, self.output) = (shape, operand, output) }
+  init(_ shape: Shape, _ operand: OperandSpecification, _ output: BufferID) {
+    (self.shape, self.operand, self.output) = (shape, operand, output)
+  }
   func run(_ frame: borrowing Frame) {
     var operand = operand.resolve(frame)
     ck_from_blocked(
@@ -57,7 +59,9 @@ final class FromBlocked: PlanStep {
 final class GlobalAverage: PlanStep {
   let label = "global average"
   let shape: Shape, operand: OperandSpecification, output: BufferID
-  init(_ shape: Shape, _ operand: OperandSpecification, _ output: BufferID) { (self.shape, self.operand, self.output) = (shape, operand, output) }
+  init(_ shape: Shape, _ operand: OperandSpecification, _ output: BufferID) {
+    (self.shape, self.operand, self.output) = (shape, operand, output)
+  }
   func run(_ frame: borrowing Frame) {
     var operand = operand.resolve(frame)
     ck_global_average(

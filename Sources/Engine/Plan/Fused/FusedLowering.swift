@@ -32,8 +32,12 @@ final class FusedLowering {
   func lower(_ index: Int) throws(TTAError) -> PlanValue? {
     let node = graph.nodes[index]
     let inputs = node.inputs.map { compiler.value(of: $0) }
-    if node.parameters.contains(where: { compiler.key.differentiated.contains($0) && graph.parameters[$0.index].role != .normScale
-      && graph.parameters[$0.index].role != .normShift }) { return nil }
+    if node.parameters.contains(where: {
+      compiler.key.differentiated.contains($0) && graph.parameters[$0.index].role != .normScale
+        && graph.parameters[$0.index].role != .normShift
+    }) {
+      return nil
+    }
     switch node.operation {
     case let normalize as Normalize where node.inputs == [Graph.images] && normalize.mean.count <= 4 && !compiler.key.differentiatesImages:
       return NormalizedImages(node: index, normalize, shape: node.shape)
@@ -155,7 +159,8 @@ final class FusedLowering {
     var shape = ck_conv_shape(
       channels: Int32(input.shape[0]), filters: Int32(output[0]), height: Int32(input.shape[1]), width: Int32(input.shape[2]),
       out_height: Int32(output[1]), out_width: Int32(output[2]), kernel_height: Int32(operation.kernel.height),
-      kernel_width: Int32(operation.kernel.width), stride_height: Int32(operation.stride.height), stride_width: Int32(operation.stride.width),
+      kernel_width: Int32(operation.kernel.width), stride_height: Int32(operation.stride.height),
+      stride_width: Int32(operation.stride.width),
       pad_top: Int32(operation.padding.top), pad_left: Int32(operation.padding.left), depthwise: depthwise)
     let exact = compiler.key.lowering == .exact
     func algorithm(_ direction: ck_direction, plain: Bool) -> ck_conv_algorithm? {
@@ -249,7 +254,8 @@ final class FusedLowering {
     case .batch:
       norm = FusedNorm(
         kind: kind, node: index, channels: channels, positions: node.shape[1] * node.shape[2], parameters: node.parameters,
-        input: stored.buffer, coefficients: compiler.buffer(fixedBytes: 3 * padded * 4), kept: compiler.buffer(fixedBytes: 4 * channels * 8),
+        input: stored.buffer, coefficients: compiler.buffer(fixedBytes: 3 * padded * 4),
+        kept: compiler.buffer(fixedBytes: 4 * channels * 8),
         gradientCoefficients: compiler.buffer(fixedBytes: 3 * padded * 4))
       readsMoments = compiler.key.statistics != .stored || compiler.key.reportsMoments
       compiler.report(
@@ -258,7 +264,8 @@ final class FusedLowering {
       norm = FusedNorm(
         kind: kind, node: index, channels: channels, positions: node.shape[1] * node.shape[2], parameters: node.parameters,
         input: stored.buffer, coefficients: compiler.buffer(bytesPerImage: 3 * padded * 4),
-        kept: compiler.buffer(bytesPerImage: 2 * operation.groups * 8), gradientCoefficients: compiler.buffer(bytesPerImage: 3 * padded * 4))
+        kept: compiler.buffer(bytesPerImage: 2 * operation.groups * 8), gradientCoefficients: compiler.buffer(bytesPerImage: 3 * padded * 4)
+      )
     }
     let sums = readsMoments ? moments(of: stored, centeredOn: norm.runningMean) : nil
     let center = sums?.center?.buffer
@@ -344,7 +351,9 @@ final class FusedLowering {
   private func addend(_ value: PlanValue, readers: [Int]) -> Addend {
     if let stored = value as? StoredValue { return Addend(source: .stored(stored)) }
     guard let site = value as? SiteValue else { fatalError("a sum over another layout") }
-    if site.second == nil, site.activation == CK_ACTIVATION_NONE, site.materialized == nil, readers.count == 1, case .stored = site.first.source {
+    if site.second == nil, site.activation == CK_ACTIVATION_NONE, site.materialized == nil, readers.count == 1,
+      case .stored = site.first.source
+    {
       return site.first
     }
     materialize(site)
@@ -396,7 +405,8 @@ final class FusedLowering {
       channels: Int32(input.shape[0]), height: Int32(input.shape[1]), width: Int32(input.shape[2]), out_height: Int32(output[1]),
       out_width: Int32(output[2]), kernel_height: Int32(operation.kernel.height), kernel_width: Int32(operation.kernel.width),
       stride_height: Int32(operation.stride.height), stride_width: Int32(operation.stride.width), pad_top: Int32(operation.padding.height),
-      pad_left: Int32(operation.padding.width), maximum: operation.kind == .maximum, count_include_pad: operation.kind != .average(countsPadding: false))
+      pad_left: Int32(operation.padding.width), maximum: operation.kind == .maximum,
+      count_include_pad: operation.kind != .average(countsPadding: false))
     compiler.reserve(scratch: ck_pooling_scratch_bytes(&shape))
     keepIfNeeded(input, index)
     let operand = operand(of: input)
@@ -423,7 +433,8 @@ final class FusedLowering {
     keepIfNeeded(input, index)
     let operand = operand(of: input)
     register(input)
-    let result = PlainValue(compiler.rows(graph.nodes[index].shape), shape: graph.nodes[index].shape, requiresGradient: gradientNeeded(index))
+    let result = PlainValue(
+      compiler.rows(graph.nodes[index].shape), shape: graph.nodes[index].shape, requiresGradient: gradientNeeded(index))
     compiler.emit(GlobalAverage(input.shape, operand, result.buffer), touching: operand.touched + [result.buffer])
     guard result.requiresGradient else { return result }
     compiler.onBackward { [self] () throws(TTAError) in
@@ -447,12 +458,14 @@ final class FusedLowering {
     register(input)
     let node = graph.nodes[index]
     let result = stored(node.shape, requiresGradient: gradientNeeded(index))
-    compiler.emit(ShortcutStep(node.name, operation, input.shape, source, result.buffer, backward: false), touching: [source, result.buffer])
+    compiler.emit(
+      ShortcutStep(node.name, operation, input.shape, source, result.buffer, backward: false), touching: [source, result.buffer])
     guard result.requiresGradient else { return result }
     compiler.onBackward { [self] () throws(TTAError) in
       guard let gradient = plainGradient(of: result) else { return arrive(nothingAt: input) }
       let target = blockedRows(input.shape)
-      compiler.emitBackward(ShortcutStep(node.name, operation, input.shape, gradient, target, backward: true), touching: [gradient, target])
+      compiler.emitBackward(
+        ShortcutStep(node.name, operation, input.shape, gradient, target, backward: true), touching: [gradient, target])
       arrive(target, at: input)
     }
     return result

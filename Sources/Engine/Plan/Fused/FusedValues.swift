@@ -86,7 +86,8 @@ final class FusedNorm: Sendable {
   let gradientCoefficients: BufferID
 
   init(
-    kind: Kind, node: Int, channels: Int, positions: Int, parameters: [ParameterID], input: BufferID, coefficients: BufferID, kept: BufferID,
+    kind: Kind, node: Int, channels: Int, positions: Int, parameters: [ParameterID], input: BufferID, coefficients: BufferID,
+    kept: BufferID,
     gradientCoefficients: BufferID
   ) {
     (self.kind, self.node, self.channels, self.positions) = (kind, node, channels, positions)
