@@ -13,9 +13,8 @@ struct AdaptTests {
   /// Pictures of the built-in set as a `.npy` file, and their labels.
   private func array(_ count: Int, _ folder: borrowing TemporaryFolder) throws -> (images: String, labels: String) {
     let (images, labels) = (folder.path("images.npy"), folder.path("labels.npy"))
-    var (pictures, classes) = (
-      try NumpyWriter(path: images, type: .uint8, rowShape: [32, 32, 3]), try NumpyWriter(path: labels, type: .int64, rowShape: [])
-    )
+    var pictures = try NumpyWriter(path: images, type: .uint8, rowShape: [32, 32, 3])
+    var classes = try NumpyWriter(path: labels, type: .int64, rowShape: [])
     for index in 0..<count {
       try pictures.append(ShapesDataset.test.image(at: index))
       try classes.append(label: ShapesDataset.test.label(at: index) ?? 0)
@@ -175,10 +174,8 @@ struct AdaptTests {
     let folder = try TemporaryFolder()
     let file = try SafetensorsFile(path: golden.appendingPathComponent("images/cifar_gaussian_noise_5.safetensors").path)
     let (bytes, labels) = (try file.bytes("images"), try file.integers("labels"))
-    var (pictures, classes) = (
-      try NumpyWriter(path: folder.path("x.npy"), type: .uint8, rowShape: [32, 32, 3]),
-      try NumpyWriter(path: folder.path("y.npy"), type: .int64, rowShape: [])
-    )
+    var pictures = try NumpyWriter(path: folder.path("x.npy"), type: .uint8, rowShape: [32, 32, 3])
+    var classes = try NumpyWriter(path: folder.path("y.npy"), type: .int64, rowShape: [])
     for index in labels.indices {
       try pictures.append(Image(width: 32, height: 32, pixels: Array(bytes[index * 3072..<(index + 1) * 3072])))
       try classes.append(label: labels[index])

@@ -158,7 +158,8 @@ struct DemoCommand: AsyncParsableCommand {
   }
   /// The command that repeats the run, every number written out.
   private var command: String {
-    var words = ["tta", "demo", "--strategies", Self.list(strategies).joined(separator: ",")]
+    let program = URL(fileURLWithPath: CommandLine.arguments.first ?? "tta").lastPathComponent
+    var words = [program, "demo", "--strategies", Self.list(strategies).joined(separator: ",")]
     words += ["--corruptions", Self.list(corruptions).joined(separator: ","), "--severity", "\(severity)", "--images", "\(images)"]
     words += ["--batch", "\(batch)", "--seed", "\(seed)"]
     if let threads = execution.threads { words += ["--threads", "\(threads)"] }
