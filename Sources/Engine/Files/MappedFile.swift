@@ -36,6 +36,14 @@ public final class MappedFile: @unchecked Sendable {
     }
     bytes = UnsafeRawBufferPointer(start: base, count: size)
   }
+  /// All of its bytes as UTF-8 text. Throws `invalidData` for bytes that are not.
+  public func text() throws(TTAError) -> String {
+    defer { withExtendedLifetime(self) {} }
+    guard let text = String(validating: bytes.bindMemory(to: UInt8.self), as: UTF8.self) else {
+      throw TTAError(.invalidData, "\"\(path)\": expected text, got bytes that are not UTF-8", hint: "save the file as UTF-8")
+    }
+    return text
+  }
   deinit {
     if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
   }

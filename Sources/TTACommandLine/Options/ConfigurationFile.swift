@@ -8,10 +8,7 @@ import Yams
 enum ConfigurationFile {
   /// Reads a file; errors name line and column.
   static func read(_ path: String) throws -> OptionTree {
-    let bytes = try MappedFile(path: path).bytes
-    guard let text = String(validating: bytes.bindMemory(to: UInt8.self), as: UTF8.self) else {
-      throw TTAError(.invalidData, "\(path): expected YAML text, got bytes that are not UTF-8", hint: "save the file as UTF-8")
-    }
+    let text = try MappedFile(path: path).text()
     do {
       guard let node = try Yams.compose(yaml: text) else { return .keys([:]) }
       let tree = try self.tree(node, path)

@@ -88,7 +88,7 @@ struct ModelOptions: ParsableArguments {
     return numbers.compactMap { $0 }
   }
   private static func lines(of path: String) throws -> [String] {
-    String(decoding: try MappedFile(path: path).bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    try MappedFile(path: path).text().split(separator: "\n").map(String.init)
   }
 }
 
