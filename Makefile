@@ -1,7 +1,7 @@
 # The commands of README.md. Each sets up what it needs: see scripts/setup.
 
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
-BUILD := swift build -c release --static-swift-stdlib -Xcc -DTTA_BUILD_REVISION='"$(REVISION)"'
+BUILD := swift build -c release --static-swift-stdlib -Xlinker -s -Xcc -DTTA_BUILD_REVISION='"$(REVISION)"'
 BINARY := .build/release/tta
 
 .PHONY: demo test build install setup lint format builtin-model example fuzz bench clean

@@ -6,16 +6,6 @@ import Synchronization
   import Glibc
 #endif
 
-/// Counters that tests read: how often tensor storage was made and copied.
-public enum TensorStatistics {
-  static let allocationCounter = Atomic<Int>(0)
-  static let copyCounter = Atomic<Int>(0)
-  /// Buffers made so far in this process.
-  public static var allocations: Int { allocationCounter.load(ordering: .relaxed) }
-  /// Buffers copied so far because a shared tensor was changed.
-  public static var copies: Int { copyCounter.load(ordering: .relaxed) }
-}
-
 /// A dense float32 array, rows outermost, with copy-on-write storage aligned to 64 bytes.
 public struct Tensor: Sendable {
   /// Memory of a tensor; shared between copies until one of them changes.
@@ -31,7 +21,6 @@ public struct Tensor: Sendable {
       pointer = raw.bindMemory(to: Float.self, capacity: bytes / 4)
       self.count = count
       owner = nil
-      TensorStatistics.allocationCounter.wrappingAdd(1, ordering: .relaxed)
     }
     /// Memory that somebody else owns (a mapped file): readable as long as `owner` lives, copied before any change.
     init(borrowing pointer: UnsafePointer<Float>, count: Int, owner: AnyObject) {
@@ -145,7 +134,6 @@ public struct Tensor: Sendable {
     let copy = Storage(count: storage.count)
     copy.pointer.update(from: storage.pointer, count: storage.count)
     storage = copy
-    TensorStatistics.copyCounter.wrappingAdd(1, ordering: .relaxed)
   }
 }
 

@@ -50,23 +50,26 @@ enum OptionCoding {
       }
       base = found
     }
-    var object = try encoded(base)
-    let places = places(of: object)
     guard case .keys(let written) = tree else { return base }
-    for (key, value) in written where key != "preset" && !ignored.contains(key) {
+    var encoded = try OptionTree(encoding: base)
+    let places = places(in: encoded)
+    for (key, value) in written.sorted(by: { $0.key < $1.key }) where key != "preset" && !ignored.contains(key) {
       guard let place = places[key] else {
-        let near = NearestNames.nearest(to: key, in: places.keys)
+        let near = NearestNames.nearest(to: key, in: places.keys.sorted())
         throw TTAError(
           .usage, "\(component): unknown option \"\(key)\"",
           hint: near.isEmpty ? "\(component) has no options" : "nearest options: \(near.joined(separator: ", "))")
       }
-      try set(value, key: key, at: place, in: &object, component: component)
+      let standard = place.reduce(encoded) { $0[$1] ?? .null }
+      guard standard.isOfKind(value) else {
+        throw TTAError(
+          .usage, "\(component): \(key): expected \(standard.kind), got \(value)",
+          hint: "tta list strategies \(component) shows all options")
+      }
+      encoded.set(place, to: value)
     }
     let options: O
-    do {
-      let decoder = JSONDecoder()
-      options = try decoder.decode(O.self, from: JSONSerialization.data(withJSONObject: object))
-    } catch let error as DecodingError {
+    do { options = try encoded.decode(O.self) } catch let error as DecodingError {
       throw TTAError(.usage, "\(component): \(text(error))", hint: "tta list strategies \(component) shows all options")
     }
     try options.validate()
@@ -75,23 +78,20 @@ enum OptionCoding {
 
   /// All options with types and defaults.
   static func describe<O: ComponentOptions>(_ type: O.Type) -> [OptionDescription] {
-    guard let object = try? encoded(O()) else { return [] }
-    return places(of: object).sorted { $0.key < $1.key }.map { key, place in
-      let value = place.reduce(object as Any) { ($0 as? [String: Any])?[$1] ?? "" }
+    guard let encoded = try? OptionTree(encoding: O()) else { return [] }
+    return places(in: encoded).sorted { $0.key < $1.key }.map { key, place in
+      let value = place.reduce(encoded) { $0[$1] ?? .null }
       return OptionDescription(
-        key: key, type: kind(value), value: "\(shown(value))", meaning: O.meanings[key] ?? UpdateOptions.meanings[key] ?? "")
+        key: key, type: value.kind, value: value.text ?? "\(value)", meaning: O.meanings[key] ?? UpdateOptions.meanings[key] ?? "")
     }
   }
 
-  private static func encoded(_ options: some ComponentOptions) throws -> [String: Any] {
-    let data = try JSONEncoder().encode(options)
-    return try JSONSerialization.jsonObject(with: data) as? [String: Any] ?? [:]
-  }
-  /// Where each written key lies in the encoded value.
-  private static func places(of object: [String: Any]) -> [String: [String]] {
+  /// Where each written key lies in the encoded value: a nested value takes its keys flat.
+  private static func places(in encoded: OptionTree) -> [String: [String]] {
     var result: [String: [String]] = [:]
-    for (key, value) in object {
-      if let nested = value as? [String: Any] {
+    guard case .keys(let keys) = encoded else { return result }
+    for (key, value) in keys {
+      if case .keys(let nested) = value {
         for inner in nested.keys { result[snakeCase(inner)] = [key, inner] }
       } else {
         result[snakeCase(key)] = [key]
@@ -99,60 +99,8 @@ enum OptionCoding {
     }
     return result
   }
-  static func snakeCase(_ name: String) -> String {
-    name.reduce(into: "") { result, character in
-      if character.isUppercase {
-        result += "_" + character.lowercased()
-      } else {
-        result.append(character)
-      }
-    }
-  }
-  private static func isBool(_ value: Any) -> Bool {
-    type(of: value) == Bool.self || (value as? NSNumber).map { $0 === kCFBoolean($0) } ?? false
-  }
-  private static func kCFBoolean(_ number: NSNumber) -> NSNumber? { String(cString: number.objCType) == "c" ? number : nil }
-  private static func kind(_ value: Any) -> String {
-    if isBool(value) { return "true or false" }
-    if value is String { return "text" }
-    if let number = value as? NSNumber {
-      return number.doubleValue == number.doubleValue.rounded() && !"\(number)".contains("e") ? "number" : "number"
-    }
-    return "list"
-  }
-  private static func shown(_ value: Any) -> String {
-    if isBool(value) { return (value as? Bool) == true ? "true" : "false" }
-    if let number = value as? NSNumber { return "\(Float(number.doubleValue))".replacing(/\.0$/, with: "") }
-    return "\(value)"
-  }
-  private static func set(
-    _ value: OptionTree, key: String, at place: [String], in object: inout [String: Any], component: String
-  ) throws {
-    let old = place.reduce(object as Any) { ($0 as? [String: Any])?[$1] ?? "" }
-    func fail(_ expected: String) -> TTAError {
-      TTAError(
-        .usage, "\(component): \(key): expected \(expected), got \(value)", hint: "tta list strategies \(component) shows all options")
-    }
-    let new: Any
-    if isBool(old) {
-      guard case .bool(let flag) = value else { throw fail("true or false") }
-      new = flag
-    } else if old is NSNumber {
-      guard case .number(let number) = value else { throw fail("a number") }
-      new = number
-    } else if old is String {
-      guard let text = value.text else { throw fail("text") }
-      new = text
-    } else {
-      new = value.json
-    }
-    if place.count == 2 {
-      var nested = object[place[0]] as? [String: Any] ?? [:]
-      nested[place[1]] = new
-      object[place[0]] = nested
-    } else {
-      object[place[0]] = new
-    }
+  private static func snakeCase(_ name: String) -> String {
+    name.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
   }
   private static func text(_ error: DecodingError) -> String {
     switch error {

@@ -1,5 +1,7 @@
 // Options as text brings them.
 
+import Foundation
+
 /// Options as text brings them: YAML, JSON, `--set`.
 public indirect enum OptionTree: Hashable, Sendable {
   /// Nothing.
@@ -57,17 +59,64 @@ public indirect enum OptionTree: Hashable, Sendable {
     case "true", "True", "yes": self = .bool(true)
     case "false", "False", "no": self = .bool(false)
     case "null", "~", "": self = .null
-    default: self = Double(scalar).map(OptionTree.number) ?? .text(scalar)
+    default: self = Double(scalar).flatMap { $0.isFinite ? OptionTree.number($0) : nil } ?? .text(scalar)
     }
   }
-  var json: Any {
+
+  /// What a value of this kind is called.
+  var kind: String {
     switch self {
-    case .null: ""
-    case .bool(let flag): flag
-    case .number(let number): number
-    case .text(let text): text
-    case .list(let list): list.map(\.json)
-    case .keys(let keys): keys.mapValues(\.json)
+    case .null: "nothing"
+    case .bool: "true or false"
+    case .number: "a number"
+    case .text: "text"
+    case .list: "a list"
+    case .keys: "keys and values"
+    }
+  }
+  /// Whether a written value can stand where this one stands; numbers can stand for text.
+  func isOfKind(_ written: OptionTree) -> Bool {
+    switch (self, written) {
+    case (.null, _), (.bool, .bool), (.number, .number), (.text, .text), (.text, .number), (.list, .list), (.keys, .keys): true
+    default: false
+    }
+  }
+  /// The tree of an encodable value.
+  init(encoding value: some Encodable) throws {
+    self = try JSONDecoder().decode(OptionTree.self, from: JSONEncoder().encode(value))
+  }
+  /// The value of a tree.
+  func decode<T: Decodable>(_ type: T.Type) throws -> T { try JSONDecoder().decode(type, from: JSONEncoder().encode(self)) }
+}
+
+extension OptionTree: Codable {
+  /// Any JSON.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let flag = try? container.decode(Bool.self) {
+      self = .bool(flag)
+    } else if let number = try? container.decode(Double.self) {
+      self = .number(number)
+    } else if let text = try? container.decode(String.self) {
+      self = .text(text)
+    } else if let list = try? container.decode([OptionTree].self) {
+      self = .list(list)
+    } else {
+      self = .keys(try container.decode([String: OptionTree].self))
+    }
+  }
+  /// As JSON.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .null: try container.encodeNil()
+    case .bool(let flag): try container.encode(flag)
+    case .number(let number): try container.encode(number)
+    case .text(let text): try container.encode(text)
+    case .list(let list): try container.encode(list)
+    case .keys(let keys): try container.encode(keys)
     }
   }
 }

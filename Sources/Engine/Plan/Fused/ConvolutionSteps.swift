@@ -30,8 +30,8 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
   let operand: OperandSpecification
   /// Changed only while the plan is compiled.
   private(set) var epilogue: EpilogueSpecification
-  private var center: (parameter: ParameterID, buffer: BufferID)?
-  private let bias: ParameterID?
+  private var center: ChannelCopy?
+  private let bias: ChannelCopy?
   /// Constants of the input normalisation, padded, for a stem.
   private let normalization: Tensor?
 
@@ -39,13 +39,14 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
     _ name: String, _ conv: ck_conv, _ source: PackedSource, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification,
     bias: ParameterID?, normalization: Normalize? = nil
   ) {
-    (self.name, self.conv, self.source, self.operand, self.epilogue, self.bias) = (name, conv, source, operand, epilogue, bias)
+    (self.name, self.conv, self.source, self.operand, self.epilogue) = (name, conv, source, operand, epilogue)
+    self.bias = if let bias, let buffer = epilogue.bias { ChannelCopy(parameter: bias, buffer: buffer) } else { nil }
     self.normalization = normalization.map {
       let padding = [Float](repeating: 0, count: 16 - $0.scale.count)
       return Tensor($0.scale + padding + $0.shift + padding, shape: [32])
     }
   }
-  func attach(_ sums: SumsSpecification, center: (parameter: ParameterID, buffer: BufferID)?) {
+  func attach(_ sums: SumsSpecification, center: ChannelCopy?) {
     epilogue.sums = sums
     self.center = center
   }
@@ -63,9 +64,9 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
     }
   }
   func run(_ frame: borrowing Frame) {
-    fill(center?.buffer, with: center?.parameter, frame)
-    fill(epilogue.bias, with: bias, frame)
     var conv = conv
+    center?.run(frame, channels: Int(conv.shape.filters))
+    bias?.run(frame, channels: Int(conv.shape.filters))
     var operand = operand.resolve(frame)
     if let normalization {
       let values = UnsafePointer(normalization.storage.pointer)
@@ -73,14 +74,6 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
     }
     var epilogue = epilogue.resolve(frame)
     ck_conv_run(&conv, frame.pool.handle, Int32(frame.images), source.weights(conv, frame), &operand, &epilogue)
-  }
-  /// Copies a parameter of one value per channel into a buffer of whole blocks.
-  private func fill(_ buffer: BufferID?, with parameter: ParameterID?, _ frame: borrowing Frame) {
-    guard let buffer, let parameter else { return }
-    let count = Int(conv.shape.filters)
-    let target = frame.floats(buffer)
-    target.update(from: frame.parameters.pointer(parameter), count: count)
-    (target + count).update(repeating: 0, count: paddedChannels(count) - count)
   }
 }
 

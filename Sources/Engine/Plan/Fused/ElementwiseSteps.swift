@@ -9,21 +9,17 @@ final class Elementwise: SummingStep, @unchecked Sendable {
   let operand: OperandSpecification
   /// Changed only while the plan is compiled.
   private(set) var epilogue: EpilogueSpecification
-  private var center: (parameter: ParameterID, buffer: BufferID)?
+  private var center: ChannelCopy?
 
   init(_ label: String, _ shape: Shape, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification) {
     (self.label, self.shape, self.operand, self.epilogue) = (label, shape, operand, epilogue)
   }
-  func attach(_ sums: SumsSpecification, center: (parameter: ParameterID, buffer: BufferID)?) {
+  func attach(_ sums: SumsSpecification, center: ChannelCopy?) {
     epilogue.sums = sums
     self.center = center
   }
   func run(_ frame: borrowing Frame) {
-    if let center {
-      let target = frame.floats(center.buffer)
-      target.update(from: frame.parameters.pointer(center.parameter), count: shape[0])
-      (target + shape[0]).update(repeating: 0, count: paddedChannels(shape[0]) - shape[0])
-    }
+    center?.run(frame, channels: shape[0])
     var operand = operand.resolve(frame)
     var epilogue = epilogue.resolve(frame)
     ck_elementwise(frame.pool.handle, Int32(frame.images), Int32(shape[0]), Int32(shape[1]), Int32(shape[2]), &operand, &epilogue)
@@ -88,20 +84,16 @@ final class PoolingForward: SummingStep, @unchecked Sendable {
   let operand: OperandSpecification
   /// Changed only while the plan is compiled.
   private(set) var epilogue: EpilogueSpecification
-  private var center: (parameter: ParameterID, buffer: BufferID)?
+  private var center: ChannelCopy?
   init(_ label: String, _ shape: ck_pool_shape, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification) {
     (self.label, self.shape, self.operand, self.epilogue) = (label, shape, operand, epilogue)
   }
-  func attach(_ sums: SumsSpecification, center: (parameter: ParameterID, buffer: BufferID)?) {
+  func attach(_ sums: SumsSpecification, center: ChannelCopy?) {
     epilogue.sums = sums
     self.center = center
   }
   func run(_ frame: borrowing Frame) {
-    if let center {
-      let (target, channels) = (frame.floats(center.buffer), Int(shape.channels))
-      target.update(from: frame.parameters.pointer(center.parameter), count: channels)
-      (target + channels).update(repeating: 0, count: paddedChannels(channels) - channels)
-    }
+    center?.run(frame, channels: Int(shape.channels))
     var shape = shape
     var operand = operand.resolve(frame)
     var epilogue = epilogue.resolve(frame)

@@ -297,10 +297,10 @@ final class FusedLowering {
     if let moments = stored.moments { return moments }
     let padded = paddedChannels(stored.shape[0])
     var sums = SumsSpecification(sums: compiler.buffer(bytesPerImage: 2 * padded * 8))
-    var center: (parameter: ParameterID, buffer: BufferID)?
+    var center: ChannelCopy?
     if let parameter {
       let buffer = compiler.buffer(fixedBytes: padded * 4)
-      center = (parameter, buffer)
+      center = ChannelCopy(parameter: parameter, buffer: buffer)
       sums.center = AffineReference(buffer: buffer, scale: 0, shift: nil, imageStride: 0)
     }
     stored.moments = sums

@@ -5,7 +5,18 @@ internal import CKernels
 /// A step that writes a stored value and can sum up its moments on the way.
 protocol SummingStep: PlanStep {
   /// Sums to take, and the parameter whose values they are centred on.
-  func attach(_ sums: SumsSpecification, center: (parameter: ParameterID, buffer: BufferID)?)
+  func attach(_ sums: SumsSpecification, center: ChannelCopy?)
+}
+
+/// One value per channel, copied from a parameter into a buffer of whole blocks before a kernel runs.
+struct ChannelCopy: Sendable {
+  let parameter: ParameterID, buffer: BufferID
+
+  func run(_ frame: borrowing Frame, channels: Int) {
+    let target = frame.floats(buffer)
+    target.update(from: frame.parameters.pointer(parameter), count: channels)
+    (target + channels).update(repeating: 0, count: paddedChannels(channels) - channels)
+  }
 }
 
 /// A raw result in a buffer of its own: a convolution's output, a pooled image.
