@@ -1,17 +1,18 @@
 // Choice of the instruction set, and the public functions that depend on it.
 //
-// The best set of the machine is taken when the library is loaded; TTA_ISA lowers it; ck_select_isa switches while nothing runs.
-#include <stdatomic.h>
+// The best set of the machine is taken when the library is loaded; TTA_ISA lowers it; ck_select_isa takes another one for the calling thread.
 #include <stdlib.h>
 #include <string.h>
 
 #include "gemm_plan.h"
 #include "kernel_table.h"
+#include "thread_isa.h"
 #include "pooling_plan.h"
 
 static const char *const names[] = {"portable", "avx2", "avx512"};
-static const ck_kernel_table *_Atomic table = &ck_table_portable;
-static _Atomic ck_isa current = CK_ISA_PORTABLE;
+static ck_isa best = CK_ISA_PORTABLE;
+// What this thread selected, or -1 for the best.
+static _Thread_local int selected = -1;
 static bool request_valid = true;
 
 static bool machine_has(ck_isa isa) {
@@ -28,18 +29,13 @@ static bool machine_has(ck_isa isa) {
 
 bool ck_select_isa(ck_isa isa) {
   if (!machine_has(isa)) return false;
-  const ck_kernel_table *chosen = &ck_table_portable;
-#if defined(__x86_64__)
-  if (isa == CK_ISA_AVX2) chosen = &ck_table_avx2;
-  if (isa == CK_ISA_AVX512) chosen = &ck_table_avx512;
-#endif
-  atomic_store(&table, chosen);
-  atomic_store(&current, isa);
+  selected = (int)isa;
   return true;
 }
+void ck_adopt_isa(ck_isa isa) { selected = (int)isa; }
 
 __attribute__((constructor)) static void select_at_load(void) {
-  ck_isa best = machine_has(CK_ISA_AVX512) ? CK_ISA_AVX512 : machine_has(CK_ISA_AVX2) ? CK_ISA_AVX2 : CK_ISA_PORTABLE;
+  best = machine_has(CK_ISA_AVX512) ? CK_ISA_AVX512 : machine_has(CK_ISA_AVX2) ? CK_ISA_AVX2 : CK_ISA_PORTABLE;
   const char *request = getenv("TTA_ISA");
   if (request && request[0] != '\0') {
     request_valid = false;
@@ -49,14 +45,20 @@ __attribute__((constructor)) static void select_at_load(void) {
       request_valid = true;
     }
   }
-  ck_select_isa(best);
 }
 
-ck_isa ck_current_isa(void) { return atomic_load(&current); }
+ck_isa ck_current_isa(void) { return selected < 0 ? best : (ck_isa)selected; }
 const char *ck_isa_name(ck_isa isa) { return names[isa]; }
 bool ck_isa_request_valid(void) { return request_valid; }
 
-static const ck_kernel_table *kernels(void) { return atomic_load_explicit(&table, memory_order_relaxed); }
+static const ck_kernel_table *kernels(void) {
+#if defined(__x86_64__)
+  ck_isa isa = ck_current_isa();
+  if (isa == CK_ISA_AVX512) return &ck_table_avx512;
+  if (isa == CK_ISA_AVX2) return &ck_table_avx2;
+#endif
+  return &ck_table_portable;
+}
 
 // MARK: - Dense products
 

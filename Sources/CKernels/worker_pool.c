@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "ckernels.h"
+#include "thread_isa.h"
 
 /// How long a thread spins before it sleeps. Longer than the gap between two steps of a plan, short enough not to take a core away from
 /// others (spinning without bound made torch three times slower beside a busy process).
@@ -31,6 +32,7 @@ struct ck_pool {
   _Alignas(64) _Atomic uint64_t state;  // units << 32 | next unit
   void (*body)(void *context, int unit, int worker);
   void *context;
+  ck_isa isa;  // the caller's
   _Alignas(64) _Atomic uint32_t finished;        // units of the current job
   _Atomic uint32_t caller_sleeps;
   _Alignas(64) _Atomic uint32_t published;       // changes with every job: what sleeping workers wait on
@@ -96,6 +98,7 @@ static bool work(ck_pool *pool, int worker) {
   int unit = take_unit(pool, &units);
   if (unit < 0) return false;
   for (; unit >= 0; unit = take_unit(pool, &units)) {
+    if (worker > 0) ck_adopt_isa(pool->isa);
     pool->body(pool->context, unit, worker);
     uint32_t finished = atomic_fetch_add(&pool->finished, 1) + 1;
     if (finished == units && atomic_load(&pool->caller_sleeps)) wake_all(&pool->finished);
@@ -139,6 +142,7 @@ void ck_pool_run(ck_pool *pool, int units, void (*body)(void *context, int unit,
   }
   pool->body = body;
   pool->context = context;
+  pool->isa = ck_current_isa();
   atomic_store(&pool->finished, 0);
   publish(pool, (uint32_t)units);
   work(pool, 0);

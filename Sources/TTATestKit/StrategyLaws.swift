@@ -67,9 +67,21 @@ public struct StrategyLaws {
     }
     return nil
   }
+  /// A gradient strategy whose optimiser does not move changes no learnt parameter.
+  public func withoutLearningRateNothingIsLearnt() throws -> String? {
+    guard var still = strategy as? any GradientStrategy else { return nil }
+    still.learner.optimizer = SGD(learningRate: 0)
+    var stream = try AdaptationRuntime(model, still, seed: 5)
+    _ = try run(&stream, batches)
+    let changed = stream.adapted.ids.first { stream.state.parameters[$0] != model.parameters[$0] }
+    return changed.map { "\(model.graph.parameters[Int($0.rawValue)].name) changed although the learning rate is 0" }
+  }
   /// All laws.
   public func broken() throws -> [String] {
-    try [resetEqualsFresh(), saveLoadContinues(), snapshotRepeats(), threadsChangeNothing(), onlyConfiguredParametersChange()].compactMap {
+    try [
+      resetEqualsFresh(), saveLoadContinues(), snapshotRepeats(), threadsChangeNothing(), onlyConfiguredParametersChange(),
+      withoutLearningRateNothingIsLearnt(),
+    ].compactMap {
       $0
     }
   }

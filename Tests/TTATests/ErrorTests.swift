@@ -80,6 +80,10 @@ import Testing
     #expect(answer.scores.tensor.isFinite && stream.state.batches == 1 && stream.state.parameters == model.parameters)
     #expect(stream.incidents == ["batch 0: not learnt from: the loss of a batch is not finite (nan)"])
   }
+  @Test func aLearnerThatNobodyConfigured() throws {
+    let model = try Fixtures.model()
+    #expect(message { _ = try AdaptationRuntime(model, Forgetful()) } == "Forgetful learns nothing: its learner was not configured")
+  }
   @Test func imagesOfAnotherShape() throws {
     let model = try Fixtures.model()
     var stream = try AdaptationRuntime(model, Source())
@@ -122,6 +126,14 @@ import Testing
     #expect(message { try configured.load(from: path) }?.hasPrefix("\(path): the state is of another configuration: expected ") == true)
     try Data("no state".utf8).write(to: URL(fileURLWithPath: path))
     #expect(message { try source.load(from: path) }?.hasPrefix("\(path): not a valid safetensors file: ") == true)
+  }
+}
+
+/// A strategy that forgets to configure its learner.
+private struct Forgetful: GradientStrategy {
+  var learner = Learner(minimizing: Entropy(), optimizer: SGD(learningRate: 1))
+  mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
+    try learner.learn(from: batch, in: &context)
   }
 }
 

@@ -18,11 +18,12 @@
 
 /// Instruction sets in ascending order. The best one of the machine is taken unless TTA_ISA=portable|avx2|avx512 lowers it.
 typedef enum { CK_ISA_PORTABLE = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2 } ck_isa;
-/// The instruction set in use.
+/// The instruction set that the calling thread uses.
 ck_isa ck_current_isa(void);
 /// Its name: "portable", "avx2", "avx512".
 const char *ck_isa_name(ck_isa isa);
-/// Takes another instruction set from now on (tests, benchmarks); false and no change where the machine lacks it.
+/// The calling thread, and the workers of the pools it runs, take another instruction set from now on (tests, benchmarks); false and no
+/// change where the machine lacks it. Other threads keep theirs.
 bool ck_select_isa(ck_isa isa);
 /// False where TTA_ISA was set to a name that is unknown or that the machine lacks: the caller reports it.
 bool ck_isa_request_valid(void);

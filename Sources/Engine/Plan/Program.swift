@@ -27,14 +27,8 @@ public final class Program: Sendable {
   /// Packed weights of the values with the given stamp; `pack` fills them at a miss. The latest few stamps of each convolution are kept.
   func packedWeights(
     _ key: PackedKey, stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void
-  ) -> UnsafePointer<Float> {
-    let address = packed.withLock { table in
-      let entry = table[key] ?? PackedWeights()
-      table[key] = entry
-      return UInt(bitPattern: entry.find(stamp, count: count, pack))
-    }
-    guard let pointer = UnsafePointer<Float>(bitPattern: address) else { fatalError("packed weights without memory") }
-    return pointer
+  ) -> Tensor {
+    packed.withLock { $0[key, default: PackedWeights()].find(stamp, count: count, pack) }
   }
 }
 
@@ -59,26 +53,28 @@ extension Program {
 }
 
 /// The packed weights of one convolution for the latest parameter values: source, student and teacher have three.
-final class PackedWeights: @unchecked Sendable {
+///
+/// A value that was handed out is never overwritten: memory is packed again only while nobody else holds it.
+private struct PackedWeights {
   private static let capacity = 4
   private var slots: [(stamp: UInt64, used: UInt64, values: Tensor)] = []
   private var clock: UInt64 = 0
 
-  /// Called with the program's lock held.
-  func find(_ stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> UnsafePointer<Float> {
+  mutating func find(_ stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> Tensor {
     clock += 1
     if let hit = slots.firstIndex(where: { $0.stamp == stamp }) {
       slots[hit].used = clock
-      return UnsafePointer(slots[hit].values.storage.pointer)
+      return slots[hit].values
     }
-    if slots.count < Self.capacity {
+    var slot = slots.count
+    if slot < Self.capacity {
       slots.append((stamp, clock, Tensor(uninitialized: [count])))
-    } else if let oldest = slots.indices.min(by: { slots[$0].used < slots[$1].used }) {
-      slots[oldest].stamp = stamp
-      slots[oldest].used = clock
+    } else {
+      slot = slots.indices.min { slots[$0].used < slots[$1].used } ?? 0
+      if !slots[slot].values.isUnique { slots[slot].values = Tensor(uninitialized: [count]) }
+      (slots[slot].stamp, slots[slot].used) = (stamp, clock)
     }
-    guard let slot = slots.firstIndex(where: { $0.stamp == stamp }) else { fatalError("a slot for packed weights vanished") }
-    pack(slots[slot].values.storage.pointer)
-    return UnsafePointer(slots[slot].values.storage.pointer)
+    slots[slot].values.withMutablePointer(pack)
+    return slots[slot].values
   }
 }

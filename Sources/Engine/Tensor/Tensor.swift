@@ -129,6 +129,8 @@ public struct Tensor: Sendable {
     defer { withExtendedLifetime(storage) {} }
     return try body(storage.pointer)
   }
+  /// True while nobody else holds the storage.
+  var isUnique: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
   private mutating func makeUnique() {
     guard !isKnownUniquelyReferenced(&storage) || storage.isBorrowed else { return }
     let copy = Storage(count: storage.count)

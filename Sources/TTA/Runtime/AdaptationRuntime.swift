@@ -39,6 +39,10 @@ public struct AdaptationRuntime: Sendable {
     var strategy = strategy
     var setup = AdaptationSetup(model: try Model(graph: program.graph, parameters: source))
     try strategy.configure(&setup)
+    if strategy is any GradientStrategy, setup.adapted.isEmpty {
+      throw TTAError(
+        .usage, "\(type(of: strategy)) learns nothing: its learner was not configured", hint: "call learner.configure(&setup) in configure")
+    }
     (self.program, options, adapted, rates) = (program, setup.options, setup.adapted, setup.rates)
     (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
     origin = AdaptationState(parameters: source, strategy: strategy, random: RandomSource(seed: seed))

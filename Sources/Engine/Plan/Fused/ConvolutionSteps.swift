@@ -9,16 +9,18 @@ struct PackedSource: Sendable {
   /// A buffer to pack into at every run; nil: the program keeps packed weights.
   let transient: BufferID?
 
-  func weights(_ conv: ck_conv, _ frame: borrowing Frame) -> UnsafePointer<Float> {
-    var conv = conv
-    let (values, pool) = (frame.parameters.pointer(weight), frame.pool.handle)
+  /// Runs the convolution with its weights packed.
+  func run(_ conv: ck_conv, _ operand: ck_operand, _ epilogue: ck_epilogue, _ frame: borrowing Frame) {
+    var (conv, operand, epilogue) = (conv, operand, epilogue)
+    let (values, pool, images) = (frame.parameters.pointer(weight), frame.pool.handle, Int32(frame.images))
     if let transient {
       ck_conv_pack(&conv, pool, values, frame.floats(transient))
-      return UnsafePointer(frame.floats(transient))
+      return ck_conv_run(&conv, pool, images, frame.floats(transient), &operand, &epilogue)
     }
-    return frame.program.packedWeights(key, stamp: frame.parameters.stamp(weight), count: ck_conv_packed_count(&conv)) { target in
+    let packed = frame.program.packedWeights(key, stamp: frame.parameters.stamp(weight), count: ck_conv_packed_count(&conv)) { target in
       ck_conv_pack(&conv, pool, values, target)
     }
+    packed.withPointer { ck_conv_run(&conv, pool, images, $0, &operand, &epilogue) }
   }
 }
 
@@ -64,7 +66,6 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
     }
   }
   func run(_ frame: borrowing Frame) {
-    var conv = conv
     center?.run(frame, channels: Int(conv.shape.filters))
     bias?.run(frame, channels: Int(conv.shape.filters))
     var operand = operand.resolve(frame)
@@ -72,8 +73,7 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
       let values = UnsafePointer(normalization.storage.pointer)
       operand.affine = ck_affine(scale: values, shift: values + 16, image_stride: 0)
     }
-    var epilogue = epilogue.resolve(frame)
-    ck_conv_run(&conv, frame.pool.handle, Int32(frame.images), source.weights(conv, frame), &operand, &epilogue)
+    source.run(conv, operand, epilogue.resolve(frame), frame)
   }
 }
 
@@ -90,9 +90,6 @@ final class ConvolutionBackward: PlanStep {
   }
   var label: String { "\(name): \(ConvolutionForward.title(conv)) backward" }
   func run(_ frame: borrowing Frame) {
-    var conv = conv
-    var operand = operand.resolve(frame)
-    var epilogue = epilogue.resolve(frame)
-    ck_conv_run(&conv, frame.pool.handle, Int32(frame.images), source.weights(conv, frame), &operand, &epilogue)
+    source.run(conv, operand.resolve(frame), epilogue.resolve(frame), frame)
   }
 }
