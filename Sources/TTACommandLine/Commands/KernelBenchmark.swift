@@ -19,7 +19,9 @@ enum KernelBenchmark {
   static func run(threads: Int, json: Bool) throws {
     guard let pool = ck_pool_create(Int32(threads)) else { return }
     defer { ck_pool_destroy(pool) }
-    let peak = ck_measure_peak_gflops(pool)
+    // OpenBLAS's own threads spin for a moment after the library is loaded, and after its products: they would take a core from the rest.
+    Thread.sleep(forTimeInterval: 0.5)
+    let peak = (0..<5).reduce(0.0) { best, _ in max(best, ck_measure_peak_gflops(pool)) }
     var rows: [Row] = []
     for layer in layers {
       for direction in [CK_FORWARD, CK_BACKWARD_DATA] {
@@ -34,11 +36,12 @@ enum KernelBenchmark {
         }
       }
     }
-    for product in products {
-      for (kernel, blas) in [("product", false), ("OpenBLAS, 1 thread", true)] {
+    for blas in [false, true] {
+      for product in products {
         let rate = matrixProduct(product.m, product.n, product.k, blas: blas, pool)
         let ceiling = blas ? peak / Double(threads) : peak
-        rows.append(Row(kernel: kernel, shape: product.name, gflops: rate, percent_of_peak: 100 * rate / ceiling))
+        rows.append(
+          Row(kernel: blas ? "OpenBLAS, 1 thread" : "product", shape: product.name, gflops: rate, percent_of_peak: 100 * rate / ceiling))
       }
     }
     let result = Result(isa: Machine.instructionSet, threads: threads, peak_gflops: peak, rows: rows)
