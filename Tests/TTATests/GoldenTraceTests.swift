@@ -51,7 +51,7 @@ import Testing
       #expect(comparison.isWithin, "\(name) batch \(index) logits: \(comparison)")
       if let loss = prediction.loss {
         #expect(
-          abs(loss - losses[index]) <= method.tolerance.loss_abs + 1e-6 * abs(losses[index]),
+          abs(loss - losses[index]) <= method.tolerance.loss_abs,
           "\(name) batch \(index) loss \(loss), \(losses[index])")
       }
       let (got, reference) = (prediction.labels, largestColumns(of: wanted))
@@ -77,7 +77,7 @@ import Testing
       guard file.entries["\(when).\(parameter)"] != nil else { continue }
       let info = try #require(stream.graph.parameter(named: parameter), "\(name): no parameter \(parameter)")
       let comparison = Comparison(
-        stream.state.parameters[info.id], try file.tensor("\(when).\(parameter)"), Tolerance(absolute: bound, relative: 1e-6))
+        stream.state.parameters[info.id], try file.tensor("\(when).\(parameter)"), Tolerance(absolute: bound))
       #expect(comparison.isWithin, "\(name) \(when) \(parameter): \(comparison)")
     }
   }
