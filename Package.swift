@@ -32,12 +32,13 @@ let package = Package(
     .target(name: "Engine", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Safetensors", dependencies: ["Engine"], swiftSettings: strict),
     .target(name: "ModelIO", dependencies: ["Engine", "Safetensors"], swiftSettings: strict),
-    .target(name: "TTA", dependencies: ["Engine", "Safetensors"], swiftSettings: strict),
+    .target(name: "TTA", dependencies: ["Engine", "Safetensors", "Vision"], swiftSettings: strict),
     .target(name: "TTATestKit", dependencies: ["Engine", "Safetensors", "ModelIO", "TTA"], swiftSettings: strict),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "CVision", linkerSettings: [.linkedLibrary("m")]),
-    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs", "CVision"], swiftSettings: strict),
+    .target(name: "CAugmentation", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Vision", dependencies: ["Engine", "CImageCodecs", "CVision", "CAugmentation"], swiftSettings: strict),
     .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .target(name: "Evaluation", dependencies: ["TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
@@ -54,7 +55,7 @@ let package = Package(
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(
-      name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "TTATestKit"], swiftSettings: strict
+      name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "Vision", "TTATestKit"], swiftSettings: strict
     ),
     .testTarget(
       name: "EvaluationTests",
@@ -65,7 +66,7 @@ let package = Package(
     .target(
       name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
     .testTarget(
-      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CVision"], swiftSettings: strict),
+      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CVision", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(
       name: "StreamsTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CShapes"], swiftSettings: strict),
   ]

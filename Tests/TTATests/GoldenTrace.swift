@@ -10,13 +10,25 @@ import TTATestKit
 /// `manifest.json` of a golden folder.
 struct GoldenManifest: Decodable {
   struct Hyper: Decodable {
-    var lr: Float?, momentum: Float?, alpha: Float?, optimizer: String?
-    var emits: String?
+    var lr: Float?, lr_adapter: Float?, alpha: Float?, optimizer: String?, optimizer_momentum: Float?
+    var emits: String?, loss: String?, teacher_start: String?
+    var d_margin: Float?, fisher_weight: Float?, reset_every: Int?, plpd_threshold: Float?, poly_eps: Float?, q: Float?
+    var keep: Int?, batch_size_divisor: Int?, threshold: Float?, scales_low_high: Scales?
+    var source_counts: [Float]?, prior_rate: Float?
+    var momentum_adapter: Float?, images: Int?, views_per_image: Int?
+    /// Two numbers, or a sentence.
+    enum Scales: Decodable {
+      case fixed([Float]), computed
+      init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        self = (try? container.decode([Float].self)).map { .fixed($0) } ?? .computed
+      }
+    }
   }
   struct Tolerances: Decodable {
     var logits_abs_per_batch: [Float]
     var loss_abs: Float, parameters_first_abs: Float, parameters_last_abs: Float
-    var prediction_flips_allowed: Int
+    var prediction_flips_allowed: Int, mask_flips_allowed: Int
   }
   struct Method: Decodable {
     var method: String, file: String
@@ -38,27 +50,6 @@ struct GoldenManifest: Decodable {
     guard let folder = SharedFolders.golden else { return nil }
     let data = try Data(contentsOf: folder.appendingPathComponent("manifest.json"))
     return (try JSONDecoder().decode(GoldenManifest.self, from: data), folder)
-  }
-}
-
-extension GoldenManifest.Method {
-  /// The strategy that the method stands for; nil where this library has none.
-  func strategy() -> (any AdaptationStrategy)? {
-    switch method {
-    case "source": return Source()
-    case "bn1": return BatchNormAdaptation()
-    case "bn_alpha", "bn_alpha_b":
-      var options = AlphaBatchNorm.Options()
-      options.alpha = hyper.alpha ?? options.alpha
-      return AlphaBatchNorm(options)
-    case "tent_adam", "tent_sgd", "tent_nesterov":
-      var options = Tent.Options()
-      options.update = UpdateOptions(
-        hyper.optimizer == "adam" ? .adam : .sgd, learningRate: hyper.lr ?? 0, momentum: hyper.momentum ?? 0,
-        nesterov: hyper.optimizer == "nesterov")
-      return Tent(options)
-    default: return nil
-    }
   }
 }
 

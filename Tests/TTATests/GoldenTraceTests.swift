@@ -1,8 +1,9 @@
-// Replays every trace of the golden folder: logits, losses, adapted parameters.
+// Replays every trace of the golden folder: logits, losses, weights, moving means, adapted parameters.
 
 import Engine
 import Foundation
 import Safetensors
+import Synchronization
 import TTA
 import TTATestKit
 import Testing
@@ -12,73 +13,171 @@ import Testing
     guard let (manifest, folder) = try GoldenManifest.load(), let weights = SharedFolders.shared?.appendingPathComponent("data") else {
       return print("skipped: no golden folder or weights (TTA_GOLDEN, TTA_SHARED)")
     }
+    // A list of methods, for work on one of them.
+    let wanted = ProcessInfo.processInfo.environment["TTA_GOLDEN_METHODS"]?.split(separator: ",").map(String.init)
     var (done, missing): (Int, [String]) = (0, [])
+    var worst: [String: [String: Float]] = [:]
     for trace in manifest.traces {
       let (model, batches, labels) = try trace.load(golden: folder, weights: weights)
-      for lowering in Lowering.allCases {
-        let executor = Executor(threads: 2, lowering: lowering)
-        for method in trace.methods {
-          guard let strategy = method.strategy() else {
-            if lowering == .reference { missing.append("\(trace.trace)/\(method.method)") }
-            continue
-          }
-          let file = try SafetensorsFile(path: folder.appendingPathComponent(method.file).path)
-          try replay(trace, method, strategy, model, batches, labels, file, executor)
+      for method in trace.methods where wanted?.contains(method.method) ?? true {
+        let file = try SafetensorsFile(path: folder.appendingPathComponent(method.file).path)
+        let recording = GoldenRecording(method: method, trace: trace, file: file, model: model)
+        guard let strategy = try recording.strategy() else {
+          missing.append("\(trace.trace)/\(method.method)")
+          continue
+        }
+        for lowering in Lowering.allCases {
+          let executor = Executor(threads: 2, lowering: lowering)
+          let ratio = try Replay(trace, method, recording, executor).run(strategy, model, batches, labels)
+          worst[method.method, default: [:]][trace.trace] = max(worst[method.method]?[trace.trace] ?? 0, ratio)
           done += 1
         }
       }
     }
-    print("golden traces: \(done) replays agree or are reported above; without an implementation: \(missing.count)")
-    for name in missing { print("  not implemented: \(name)") }
+    print("golden traces: \(done) replays; the worst of each as a share of its tolerance")
+    let names = manifest.traces.map(\.trace)
+    print("method: " + names.joined(separator: " | "))
+    for (method, ratios) in worst.sorted(by: { $0.key < $1.key }) {
+      print("  \(method): " + names.map { name in ratios[name].map { Numbers.decimals(Double($0), 2) } ?? "–" }.joined(separator: " | "))
+    }
+    for name in missing { Issue.record("not implemented: \(name)") }
     #expect(done > 0)
   }
+}
 
-  private func replay(
-    _ trace: GoldenManifest.Trace, _ method: GoldenManifest.Method, _ strategy: any AdaptationStrategy, _ model: Model, _ batches: [Batch],
-    _ labels: [Int], _ file: SafetensorsFile, _ executor: Executor
-  ) throws {
-    let name = "\(trace.trace)/\(method.method) [\(executor.lowering.rawValue)]"
+/// One method over one trace.
+private struct Replay {
+  let trace: GoldenManifest.Trace, method: GoldenManifest.Method, recording: GoldenRecording, executor: Executor
+  var file: SafetensorsFile { recording.file }
+  var name: String { "\(trace.trace)/\(method.method) [\(executor.lowering.rawValue)]" }
+
+  init(_ trace: GoldenManifest.Trace, _ method: GoldenManifest.Method, _ recording: GoldenRecording, _ executor: Executor) {
+    (self.trace, self.method, self.recording, self.executor) = (trace, method, recording, executor)
+  }
+
+  /// Winograd transforms round more than the direct products that the bounds were measured with.
+  private var winograd: Float { executor.lowering == .fast ? 2 : 1 }
+  /// Adam turns the rounding of a gradient near zero into a part of a step: PyTorch's own runs with another convolution algorithm differ by half a percent of the
+  /// distance that a parameter can have moved, where the manifest's bound may be tighter.
+  private var adamRounding: Float {
+    guard method.hyper.optimizer?.hasPrefix("adam") == true else { return 0 }
+    let steps = trace.last_image_exclusive - trace.first_image
+    return 0.01 * (method.hyper.lr ?? 0) * Float(method.method == "rotta" ? steps / 64 : trace.batch_sizes.count)
+  }
+  /// The same for losses that are small differences of two networks.
+  private var relativeLoss: Float { method.method == "rotta" ? 5e-4 : 0 }
+
+  /// What is compared: the answer; for LAME its iterate of the recorded number, since the last digit of an energy decides when a run stops. The answer itself must
+  /// then be near, too.
+  private func comparedScores(_ answer: Tensor, _ wanted: Tensor, _ observed: Observed, _ index: Int) throws -> Tensor {
+    guard file.entries["iterations"] != nil else { return answer }
+    let iterations = Int(try file.tensor("iterations").values[index])
+    let iterates = observed.iterates.withLock { $0 }
+    #expect(abs(iterates.count - iterations) <= max(6, iterations / 4), "\(name): \(iterates.count) iterations, recorded \(iterations)")
+    #expect(largestDifference(answer, wanted) < 2e-3, "\(name) batch \(index): another fixed point")
+    return iterates.count >= iterations ? iterates[iterations - 1] : answer
+  }
+
+  /// The largest difference to the recorded logits as a share of its tolerance.
+  func run(_ strategy: any AdaptationStrategy, _ model: Model, _ given: [Batch], _ labels: [Int]) throws -> Float {
+    let batches = recording.batches(given)
     var stream = try AdaptationRuntime(model, strategy)
+    let observed = Observed()
+    stream.observer = { name, value in
+      observed.values.withLock { $0[name] = value }
+      if name == "lame-iterate" { observed.iterates.withLock { $0.append(value) } }
+    }
     let expected = try file.tensor("logits")
     let losses = try file.tensor("loss").values
-    var (row, errors, flips) = (0, 0, 0)
+    var (row, errors, flips, maskFlips) = (0, 0, 0, 0)
+    var ratio: Float = 0
     for (index, batch) in batches.enumerated() {
+      observed.iterates.withLock { $0 = [] }
       let prediction = try stream.process(batch, on: executor)
-      let rows = Array(row..<row + batch.count)
-      let wanted = expected[rows]
-      let comparison = Comparison(
-        prediction.scores.tensor, wanted, Tolerance(absolute: method.tolerance.logits_abs_per_batch[index]))
+      let wanted = expected[Array(row..<row + batch.count)]
+      let bound = method.tolerance.logits_abs_per_batch[min(index, method.tolerance.logits_abs_per_batch.count - 1)]
+      let scores = try comparedScores(prediction.scores.tensor, wanted, observed, index)
+      let comparison = Comparison(scores, wanted, Tolerance(absolute: bound * winograd))
       #expect(comparison.isWithin, "\(name) batch \(index) logits: \(comparison)")
+      ratio = max(ratio, largestDifference(scores, wanted) / bound)
       if let loss = prediction.loss {
         #expect(
-          abs(loss - losses[index]) <= method.tolerance.loss_abs,
+          abs(loss - losses[index]) <= max(method.tolerance.loss_abs, relativeLoss * abs(losses[index])),
           "\(name) batch \(index) loss \(loss), \(losses[index])")
+      } else {
+        #expect(losses[index].isNaN, "\(name) batch \(index): no loss, expected \(losses[index])")
       }
+      if method.method == "rotta" { try compareMemory(observed) }
+      maskFlips += try compareWeights(prediction, row, bound)
+      try compareMeans(observed, index, bound)
       let (got, reference) = (prediction.labels, largestColumns(of: wanted))
       for i in 0..<batch.count {
         errors += got[i] == labels[row + i] ? 0 : 1
         flips += got[i] == reference[i] ? 0 : 1
       }
-      if index == 0 { try compare("first", method.tolerance.parameters_first_abs, stream, method, file, name) }
+      if index == 0 { try compare("first", method.tolerance.parameters_first_abs, stream) }
       row += batch.count
     }
-    try compare("last", method.tolerance.parameters_last_abs, stream, method, file, name)
+    try compare("last", method.tolerance.parameters_last_abs, stream)
     #expect(flips <= method.tolerance.prediction_flips_allowed, "\(name): \(flips) predictions differ")
+    #expect(maskFlips <= method.tolerance.mask_flips_allowed, "\(name): \(maskFlips) images are kept here and not there")
     let error = 100 * Double(errors) / Double(row)
     let allowed = 100 * Double(method.tolerance.prediction_flips_allowed) / Double(row) + 1e-3
     #expect(abs(error - method.error_percent) <= allowed, "\(name): error \(error) %, expected \(method.error_percent) %")
+    return ratio
   }
 
-  private func compare(
-    _ when: String, _ bound: Float, _ stream: AdaptationRuntime, _ method: GoldenManifest.Method, _ file: SafetensorsFile, _ name: String
-  ) throws {
+  /// Which images were learnt from, and how much; returns how many are kept by one side only.
+  private func compareWeights(_ prediction: Prediction, _ row: Int, _ bound: Float) throws -> Int {
+    guard let weights = prediction.weights, weights.count == prediction.scores.tensor.count, file.entries["mask"] != nil,
+      method.method != "shot_online"
+    else { return 0 }
+    let mask = try file.integers("mask")
+    let expected = file.entries["weight"] != nil ? try file.tensor("weight").values : nil
+    var flips = 0
+    for (i, weight) in weights.enumerated() {
+      guard (weight != 0) == (mask[row + i] != 0) else {
+        flips += 1
+        continue
+      }
+      if let expected, weight != 0 {
+        let allowed = 1e-4 + 20 * bound * abs(expected[row + i])
+        #expect(abs(weight - expected[row + i]) <= allowed, "\(name) weight of image \(row + i): \(weight), \(expected[row + i])")
+      }
+    }
+    return flips
+  }
+  /// Moving mean predictions and priors after each step.
+  private func compareMeans(_ observed: Observed, _ index: Int, _ bound: Float) throws {
+    for (seen, recorded) in [("moving-probability", "moving_probability"), ("prior", "prior")] {
+      guard file.entries[recorded] != nil, let value = observed.values.withLock({ $0[seen] }) else { continue }
+      let comparison = Comparison(value, try file.tensor(recorded)[[index]], Tolerance(absolute: max(1e-5, bound)))
+      #expect(comparison.isWithin, "\(name) batch \(index) \(seen): \(comparison)")
+    }
+  }
+  /// The images in the memory at the latest update, in any order.
+  private func compareMemory(_ observed: Observed) throws {
+    guard let seen = observed.values.withLock({ $0["memory-positions"] }) else { return }
+    let recorded = try file.integers("memory.positions")
+    let width = try file.entry("memory.positions").shape[1]
+    let rows = stride(from: 0, to: recorded.count, by: width).map { Set(recorded[$0..<$0 + width].filter { $0 >= 0 }) }
+    #expect(rows.contains(Set(seen.values.map { Int($0) })), "\(name): the memory holds other images")
+  }
+  private func compare(_ when: String, _ bound: Float, _ stream: AdaptationRuntime) throws {
     #expect(stream.adapted.ids.count == method.adapted.count || method.adapted.isEmpty, "\(name): another number of adapted parameters")
     for parameter in method.adapted {
       guard file.entries["\(when).\(parameter)"] != nil else { continue }
-      let info = try #require(stream.graph.parameter(named: parameter), "\(name): no parameter \(parameter)")
+      let own = recording.ownName(parameter)
+      let info = try #require(stream.graph.parameter(named: own), "\(name): no parameter \(own)")
       let comparison = Comparison(
-        stream.state.parameters[info.id], try file.tensor("\(when).\(parameter)"), Tolerance(absolute: bound))
+        stream.state.parameters[info.id], try file.tensor("\(when).\(parameter)"), Tolerance(absolute: max(bound, adamRounding)))
       #expect(comparison.isWithin, "\(name) \(when) \(parameter): \(comparison)")
     }
   }
+}
+
+/// The latest of each intermediate value.
+private final class Observed: Sendable {
+  let values = Mutex<[String: Tensor]>([:])
+  let iterates = Mutex<[Tensor]>([])
 }

@@ -16,6 +16,15 @@ public final class Executor {
   public var threads: Int { pool.threads }
   let pool: WorkerPool
   private var freeRegions: [RegionMemory] = []
+  /// What was computed so far, for counting the cost of methods.
+  public private(set) var work = Work()
+  /// Forwards and backwards, and the images that went through them.
+  public struct Work: Sendable, Equatable {
+    /// Calls.
+    public var forwards = 0, backwards = 0
+    /// Images of all calls.
+    public var forwardImages = 0, backwardImages = 0
+  }
   /// Seconds per step label, collected while not nil.
   public var profile: [String: Double]?
 
@@ -78,11 +87,14 @@ public final class Executor {
     guard images.shape.dimensions.dropFirst() == program.graph.inputShape.dimensions[...], images.shape.rank > 0 else {
       throw TTAError(.invalidData, "images: expected n×\(program.graph.inputShape), got \(images.shape)")
     }
+    let parameters = try program.graph.applying(options.inputs, to: parameters)
     let key = PlanKey(options, set, lowering)
     let plan = try program.plan(for: key, images: max(1, images.count))
     try pool.reserve(scratchBytes: plan.scratchBytes)
     let region = try takeRegion(plan.arenaBytes)
     let base = region.memory.base
+    work.forwards += 1
+    work.forwardImages += images.count
     images.withPointer { input in
       run(
         plan.forward,
@@ -128,6 +140,8 @@ public final class Executor {
     let plan = pass.plan
     let base = pass.region.memory.base
     let count = pass.images.count
+    work.backwards += 1
+    work.backwardImages += count
     for tap in gradient.taps.keys where !plan.key.taps.contains(tap) {
       throw TTAError(.internal, "a gradient of \"\(tap.name)\", which the pass did not hand out")
     }

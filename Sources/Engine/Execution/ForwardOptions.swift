@@ -4,7 +4,7 @@ internal import CKernels
 import Foundation
 
 /// How a forward runs, and what it hands out.
-public struct ForwardOptions: Sendable, Hashable {
+public struct ForwardOptions: Sendable {
   /// Statistics of batch norm layers.
   public var statistics = NormStatistics.stored
   /// Results to hand out.
@@ -13,6 +13,8 @@ public struct ForwardOptions: Sendable, Hashable {
   public var reportsMoments = false
   /// A pass also gives the gradient of the images.
   public var differentiatesImages = false
+  /// Values of the model's inputs beside the images; the others have their defaults.
+  public var inputs: [InputID: Tensor] = [:]
   /// Evaluation mode: stored statistics, logits only.
   public init() {}
   /// The same with other statistics.

@@ -48,22 +48,24 @@ public struct Graph: Sendable {
 
   /// Shape of one image: channels × height × width.
   public let inputShape: Shape
-  /// In an order that can be executed; the last one gives the logits.
+  /// In an order that can be executed.
   public internal(set) var nodes: [Node]
-  /// In the order of their nodes.
+  /// Index of the node that gives the logits.
+  public internal(set) var logits: Int
+  /// In the order of their nodes; those that methods added come last.
   public internal(set) var parameters: [ParameterInfo]
   /// The final linear layer, where there is one.
   public internal(set) var classifier: Classifier?
 
-  /// Number of classes: the length of the last node's output.
-  public var classCount: Int { nodes.last?.shape.elementCount ?? 0 }
+  /// Number of classes: the length of the logits.
+  public var classCount: Int { nodes.isEmpty ? 0 : nodes[logits].shape.elementCount }
   /// The shape that a node's input has.
   package func shape(of input: Int) -> Shape { input == Self.images ? inputShape : nodes[input].shape }
   package func inputShapes(of node: Int) -> [Shape] { nodes[node].inputs.map(shape(of:)) }
 
   /// The node behind a tap; throws with the nearest names when there is none.
   public func node(of tap: Tap) throws(TTAError) -> Int {
-    if tap == .logits { return nodes.count - 1 }
+    if tap == .logits { return logits }
     if tap == .features {
       guard let classifier else {
         throw TTAError(.unsupported, "the model has no linear classifier, so there are no features to hand out")
@@ -85,9 +87,9 @@ public struct Graph: Sendable {
 /// A classifier as a value: wiring and weights. The first node normalises images given in 0…1.
 public struct Model: Sendable {
   /// The wiring.
-  public let graph: Graph
+  public internal(set) var graph: Graph
   /// The values of the source.
-  public let parameters: Parameters
+  public internal(set) var parameters: Parameters
   /// A model as a reader built it; the values must fit the graph.
   public init(graph: Graph, parameters: Parameters) throws(TTAError) {
     guard graph.parameters.count == parameters.count else {

@@ -7,7 +7,7 @@ public struct GraphBuilder {
 
   /// A graph for images of the given shape (channels × height × width).
   public init(inputShape: Shape) {
-    graph = Graph(inputShape: inputShape, nodes: [], parameters: [], classifier: nil)
+    graph = Graph(inputShape: inputShape, nodes: [], logits: 0, parameters: [], classifier: nil)
   }
 
   /// A parameter of a node: the last part of its name, its role, its shape.
@@ -41,6 +41,7 @@ public struct GraphBuilder {
   /// The finished graph; the last node gives the logits. Finds the classifier: a linear layer that ends the network.
   public func build() -> Graph {
     var graph = graph
+    graph.logits = max(0, graph.nodes.count - 1)
     if let last = graph.nodes.last, last.operation is Linear, let input = last.inputs.first, input >= 0 {
       graph.classifier = Classifier(
         node: last.name, features: graph.nodes[input].name, weight: last.parameters[0],

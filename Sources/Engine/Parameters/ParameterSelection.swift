@@ -21,6 +21,8 @@ public indirect enum ParameterSelection: Hashable, Codable, Sendable {
 
   /// Scale and shift of every normalisation layer.
   public static let normAffine = role(.normScale) || role(.normShift)
+  /// Norm layers but those of the last stage, as SAR and DeYO list them: `layer4`, blocks 9 to 11, the final norm.
+  public static let normAffineButLastStage = normAffine && !matching(#"layer4|blocks\.(9|10|11)\.|^norm\."#)
   /// Every weight and bias of the source model, norm layers included; no tokens, no running statistics.
   public static let all = normAffine || role(.weight) || role(.bias)
   /// Union.

@@ -30,6 +30,8 @@ final class Compiler {
   private var emitters: [() throws(TTAError) -> Void] = []
   var values: [PlanValue] = []
   var gradientNeeded: [Bool] = []
+  /// Nodes that a result depends on; the others are not computed.
+  private(set) var isNeeded: [Bool] = []
   var scratchBytes = 0
   private(set) var parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)] = []
   private(set) var moments: [Plan.MomentSource] = []
@@ -43,11 +45,18 @@ final class Compiler {
 
   static func compile(_ graph: Graph, _ key: PlanKey, capacity: Int) throws(TTAError) -> Plan {
     let compiler = Compiler(graph, key)
+    try compiler.findNeededNodes()
     compiler.findGradientFrontier()
     if key.lowering != .reference { compiler.fusion = FusedLowering(compiler) }
     for node in graph.nodes.indices {
       let value: PlanValue
-      if let fused = try compiler.fusion?.lower(node) { value = fused } else { value = try compiler.lowerOperator(node) }
+      if !compiler.isNeeded[node] {
+        value = PlanValue(shape: graph.nodes[node].shape, requiresGradient: false)
+      } else if let fused = try compiler.fusion?.lower(node) {
+        value = fused
+      } else {
+        value = try compiler.lowerOperator(node)
+      }
       compiler.values.append(value)
     }
     return try compiler.finish(capacity)
@@ -90,6 +99,13 @@ final class Compiler {
 
   // MARK: - Gradients
 
+  private func findNeededNodes() throws(TTAError) {
+    isNeeded = Array(repeating: false, count: graph.nodes.count)
+    for tap in key.taps { isNeeded[try graph.node(of: tap)] = true }
+    for index in graph.nodes.indices.reversed() where isNeeded[index] {
+      for input in graph.nodes[index].inputs where input != Graph.images { isNeeded[input] = true }
+    }
+  }
   private func findGradientFrontier() {
     gradientNeeded = []
     for node in graph.nodes {
@@ -132,7 +148,7 @@ final class Compiler {
       parameters: node.parameters, reportsMoments: key.reportsMoments)
     let kept = [binding.keptPerImage, binding.keptPerBatch, binding.partialSums]
     emit(OperatorForward(binding), touching: binding.inputs + [output.buffer] + kept)
-    if node.operation is BatchNorm {
+    if (node.operation as? any NormOperator)?.mixesImages == true {
       report(moments: .init(node: index, buffer: binding.keptPerBatch, channels: node.shape[0], positions: node.shape[1] * node.shape[2]))
     }
     guard gradientNeeded[index] else { return output }

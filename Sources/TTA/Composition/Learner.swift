@@ -73,10 +73,10 @@ public struct Learner: Component {
     }
     return Loss(value: Float(value), weights: weights, gradient: OutputGradient([.logits: gradient]), isEmpty: empty)
   }
-  /// Rules, optimiser, objective, rules.
-  public mutating func step(_ gradients: consuming Gradients, for loss: Loss, in context: inout AdaptationContext) throws {
+  /// Rules, optimiser, objective, rules. The loss is left with what the rules added to it.
+  public mutating func step(_ gradients: consuming Gradients, for loss: inout Loss, in context: inout AdaptationContext) throws {
     var gradients = gradients
-    for i in rules.indices { try rules[i].willStep(&gradients, for: loss, in: &context) }
+    for i in rules.indices { try rules[i].willStep(&gradients, for: &loss, in: &context) }
     try context.update(with: &optimizer, gradients)
     try objective.didStep(in: &context)
     for i in rules.indices { try rules[i].didStep(for: loss, in: &context) }
@@ -87,11 +87,12 @@ public struct Learner: Component {
     try objective.prepare(for: batch, in: &context)
     let pass = try context.record(batch.images)
     let output = pass.output
-    let loss = try loss(of: output, weights: weights(of: output, for: batch, in: &context))
+    var loss = try loss(of: output, weights: weights(of: output, for: batch, in: &context))
     var prediction = objective.answer(for: output)
     prediction.weights = loss.weights
+    guard !loss.isEmpty else { return prediction }
+    try step(context.gradients(of: pass, from: loss.gradient), for: &loss, in: &context)
     prediction.loss = loss.value
-    if !loss.isEmpty { try step(context.gradients(of: pass, from: loss.gradient), for: loss, in: &context) }
     return prediction
   }
 }
@@ -100,8 +101,16 @@ public struct Learner: Component {
 public protocol GradientStrategy: AdaptationStrategy {
   /// Used by `adapt`, configured by `configure`.
   var learner: Learner { get set }
+  /// Whether the objective may be exchanged; false where the method is its objective.
+  static var exchangesObjective: Bool { get }
+  /// Whether filters have images to judge.
+  static var acceptsFilters: Bool { get }
 }
 extension GradientStrategy {
+  /// It may.
+  public static var exchangesObjective: Bool { true }
+  /// They have.
+  public static var acceptsFilters: Bool { true }
   /// The network that the objective names answers.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     Prediction(try context.forward(batch.images, with: learner.objective.answering))

@@ -19,7 +19,8 @@ public struct AdaptationContext: ~Copyable {
   /// The only source of randomness.
   public var random: RandomSource
   let program: Program
-  let executor: Executor
+  /// The threads that forwards run on, for work on rows and images beside them.
+  public let executor: Executor
   let rates: RateScales
   let observer: Observer?
   private(set) var wantsReset = false
@@ -32,6 +33,8 @@ public struct AdaptationContext: ~Copyable {
     (self.program, self.executor, self.rates, self.observer) = (program, executor, rates, observer)
   }
 
+  /// The network's graph.
+  public var graph: Graph { program.graph }
   /// A forward that keeps nothing: teacher, anchor, views. Reports what it saw and changes nothing.
   public func forward(_ images: Tensor, with network: Parameters? = nil, _ options: ForwardOptions? = nil) throws -> Output {
     try executor.forward(images, program, at: network ?? parameters, options ?? self.options)

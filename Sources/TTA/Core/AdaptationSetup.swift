@@ -2,10 +2,12 @@
 
 public import Engine
 
-/// Before anything is compiled: parameters to learn, the way forwards run. Names are resolved here; what cannot work throws here.
+/// Before anything is compiled: edits of the model, parameters to learn, the way forwards run. Names are resolved here; what cannot work throws here.
 public struct AdaptationSetup: Sendable {
-  /// The model.
-  public let model: Model
+  /// The model; edits give the stream a network of its own.
+  public var model: Model { didSet { isEdited = true } }
+  /// Whether the stream's network differs from the one it was given.
+  private(set) var isEdited = false
   /// The defaults of every forward.
   public var options = ForwardOptions()
   /// What will be differentiated.
@@ -17,8 +19,13 @@ public struct AdaptationSetup: Sendable {
   /// Why a smaller batch is refused.
   public var smallestBatchReason = ""
 
+  /// The parameters of the model as it was given, which prepared files belong to.
+  let original: Parameters
+
   /// The setup of a model.
-  public init(model: Model) { self.model = model }
+  public init(model: Model) { (self.model, original) = (model, model.parameters) }
+  /// Whether a layer's values depend on the other images of a batch.
+  public var hasBatchNorm: Bool { model.graph.nodes.contains { ($0.operation as? any NormOperator)?.mixesImages == true } }
   /// Parameters to learn. Later calls add, or change the factor on the optimiser's learning rate.
   public mutating func adapt(_ selection: ParameterSelection, rate: Float = 1) throws {
     let set = try model.graph.resolve(selection)
@@ -37,15 +44,14 @@ public struct AdaptationSetup: Sendable {
   /// The statistics of this batch become the default; needs norm layers that have any.
   public mutating func useBatchStatistics(_ statistics: NormStatistics = .batch) {
     options.statistics = statistics
-    let mixes = model.graph.nodes.contains { ($0.operation as? any NormOperator)?.mixesImages == true }
-    if mixes {
+    if hasBatchNorm {
       smallestBatch = max(smallestBatch, 2)
       smallestBatchReason = "batch norm layers take their statistics from the batch, and those of one image say nothing about the stream"
     }
   }
   /// Throws where the model has no batch norm layer.
   public func requireBatchNorm(for strategy: String) throws {
-    guard model.graph.nodes.contains(where: { ($0.operation as? any NormOperator)?.mixesImages == true }) else {
+    guard hasBatchNorm else {
       let kinds = Set(model.graph.nodes.compactMap { ($0.operation as? any NormOperator)?.kind }).sorted()
       throw TTAError(
         .usage,

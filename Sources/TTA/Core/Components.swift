@@ -64,22 +64,37 @@ extension SampleFilter {
 
 /// What happens around a step: regularisers before; restores, ensembles and reset decisions after.
 public protocol UpdateRule: Component {
-  /// May change the gradients.
-  mutating func willStep(_ gradients: inout Gradients, for loss: Loss, in context: inout AdaptationContext) throws
+  /// May change the gradients, and the loss's value with them.
+  mutating func willStep(_ gradients: inout Gradients, for loss: inout Loss, in context: inout AdaptationContext) throws
   /// May change the parameters.
   mutating func didStep(for loss: Loss, in context: inout AdaptationContext) throws
 }
 extension UpdateRule {
   /// Nothing.
-  public mutating func willStep(_ gradients: inout Gradients, for loss: Loss, in context: inout AdaptationContext) throws {}
+  public mutating func willStep(_ gradients: inout Gradients, for loss: inout Loss, in context: inout AdaptationContext) throws {}
   /// Nothing.
   public mutating func didStep(for loss: Loss, in context: inout AdaptationContext) throws {}
 }
 
 /// What to say in the end.
 public protocol OutputAdjuster: Component {
-  /// Corrects the scores of a batch together.
-  mutating func adjust(_ prediction: inout Prediction) throws
+  /// Corrects the scores of a batch together. The context is there for its threads.
+  mutating func adjust(_ prediction: inout Prediction, in context: borrowing AdaptationContext) throws
+}
+
+/// Which extra weights exist (edits of `setup.model` in `configure`), and what the inputs beside the images are for each batch
+/// (`context.options.inputs`).
+public protocol ModelAdapter: Component {
+  /// Sets inputs, for every network alike.
+  func willAnswer(_ batch: Batch, in context: inout AdaptationContext) throws
+  /// Learns from the strategy's answer, before adjusters correct it.
+  mutating func didAnswer(_ prediction: Prediction, in context: inout AdaptationContext) throws
+}
+extension ModelAdapter {
+  /// Sets none.
+  public func willAnswer(_ batch: Batch, in context: inout AdaptationContext) throws {}
+  /// Learns nothing.
+  public mutating func didAnswer(_ prediction: Prediction, in context: inout AdaptationContext) throws {}
 }
 
 /// Watches any strategy from outside; its own memory survives the resets it orders.

@@ -36,6 +36,10 @@ public struct Loss: Sendable {
   public var gradient: OutputGradient
   /// Nothing kept and no batch term. Most methods then skip the step; SAR takes it, and momentum moves on.
   public var isEmpty: Bool
+  /// The same numbers.
+  public init(value: Float, weights: [Float], gradient: OutputGradient, isEmpty: Bool) {
+    (self.value, self.weights, self.gradient, self.isEmpty) = (value, weights, gradient, isEmpty)
+  }
   /// Images with a weight other than 0.
   public var kept: [Int] { weights.indices.filter { weights[$0] != 0 } }
 }

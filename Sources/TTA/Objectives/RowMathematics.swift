@@ -47,3 +47,20 @@ func lossOfMean(_ logits: Tensor, _ body: (_ mean: [Double]) -> (value: Double, 
   let gradients = all.flatMap { row in row.throughSoftmax(gradient.map { $0 / count }).map(Float.init) }
   return BatchTerm(value: Float(value), logitGradients: Tensor(gradients, shape: logits.shape))
 }
+
+/// The cosine of the angle between two rows; 0 where one of them is 0.
+func cosine(_ left: [Double], _ right: [Double]) -> Double {
+  let product = zip(left, right).reduce(0) { $0 + $1.0 * $1.1 }
+  let norms = (left.reduce(0) { $0 + $1 * $1 } * right.reduce(0) { $0 + $1 * $1 }).squareRoot()
+  return norms > 0 ? product / norms : 0
+}
+/// The mean of several rows.
+func meanRow(_ rows: [[Double]]) -> [Double] {
+  var mean = [Double](repeating: 0, count: rows.first?.count ?? 0)
+  for row in rows { for k in mean.indices { mean[k] += row[k] / Double(rows.count) } }
+  return mean
+}
+extension Tensor {
+  /// One value by its place.
+  func value(_ index: Int) -> Float { withSpan { $0[index] } }
+}

@@ -91,8 +91,8 @@ enum OptionCoding {
     var result: [String: [String]] = [:]
     guard case .keys(let keys) = encoded else { return result }
     for (key, value) in keys {
-      if case .keys(let nested) = value {
-        for inner in nested.keys { result[snakeCase(inner)] = [key, inner] }
+      if case .keys = value {
+        for (inner, place) in places(in: value) { result[inner] = [key] + place }
       } else {
         result[snakeCase(key)] = [key]
       }

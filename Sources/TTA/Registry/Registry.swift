@@ -27,7 +27,7 @@ public struct Registry: Sendable {
   /// What a name stands for.
   public enum Kind: String, Codable, Sendable, CaseIterable {
     /// The kinds of parts.
-    case strategy, objective, filter, adjuster, rule
+    case strategy, objective, filter, adjuster, adapter, rule
   }
   /// One name.
   public struct Entry: Sendable {
@@ -63,6 +63,10 @@ public struct Registry: Sendable {
   public mutating func register<O: ComponentOptions>(
     adjuster name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any OutputAdjuster
   ) { add(.adjuster, name, summary) { try make($0) } }
+  /// `--adapter name`.
+  public mutating func register<O: ComponentOptions>(
+    adapter name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any ModelAdapter
+  ) { add(.adapter, name, summary) { try make($0) } }
   /// `--set strategy.rule=name`.
   public mutating func register<O: ComponentOptions>(
     rule name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any UpdateRule
@@ -82,7 +86,7 @@ public struct Registry: Sendable {
   public func entries(_ kind: Kind) -> [Entry] { table[kind] ?? [] }
 
   /// Keys of the `strategy:` section that name parts instead of options.
-  private static let parts: Set<String> = ["name", "filter", "adjuster", "objective", "rule", "reset"]
+  private static let parts: Set<String> = ["name", "filter", "adjuster", "adapter", "objective", "rule", "reset"]
 
   /// Builds what the `strategy:` section of a configuration describes, with the values and methods that code uses.
   public func compose(_ section: OptionTree) throws -> any AdaptationStrategy {
@@ -97,11 +101,18 @@ public struct Registry: Sendable {
     }
     if let part = section["objective"] {
       var changed = try learning("an objective")
+      guard type(of: changed).exchangesObjective else {
+        throw TTAError(.usage, "\(name): its objective cannot be exchanged", hint: "tent, eata, sar, deyo, roid and cmf take any objective")
+      }
       changed.learner.objective = try make(.objective, part)
       strategy = changed
     }
     for part in Self.list(section["filter"]) {
       var changed = try learning("a filter")
+      guard type(of: changed).acceptsFilters else {
+        throw TTAError(
+          .usage, "\(name): no filter can judge what it learns from", hint: "use filters with a strategy that learns from predictions")
+      }
       changed.learner.filters.append(try make(.filter, part))
       strategy = changed
     }
@@ -110,9 +121,9 @@ public struct Registry: Sendable {
       changed.learner.rules.append(try make(.rule, part))
       strategy = changed
     }
-    var adjusters: [any OutputAdjuster] = []
-    for part in Self.list(section["adjuster"]) { adjusters.append(try make(.adjuster, part)) }
-    return adjusters.isEmpty ? strategy : Adjusted(strategy, by: adjusters)
+    let adapters: [any ModelAdapter] = try Self.list(section["adapter"]).map { try make(.adapter, $0) }
+    let adjusters: [any OutputAdjuster] = try Self.list(section["adjuster"]).map { try make(.adjuster, $0) }
+    return adapters.isEmpty && adjusters.isEmpty ? strategy : Composition(strategy, adapters: adapters, adjusters: adjusters)
   }
   private static func list(_ tree: OptionTree?) -> [OptionTree] {
     switch tree {
@@ -149,10 +160,9 @@ public struct Registry: Sendable {
     }
     registry.register(strategy: "alpha-batch-norm", AlphaBatchNorm.summary) { (options: AlphaBatchNorm.Options) in AlphaBatchNorm(options) }
     registry.register(strategy: "ema-batch-norm", EMABatchNorm.summary) { (options: EMABatchNorm.Options) in EMABatchNorm(options) }
-    registry.register(strategy: "tent", Tent.summary) { (options: Tent.Options) in Tent(options) }
-    registry.register(objective: "entropy", Summary("entropy of the predictions", paper: "Wang et al., ICLR 2021")) { (_: NoOptions) in
-      Entropy()
-    }
+    registerGradientStrategies(&registry)
+    registerStrategiesWithoutGradients(&registry)
+    registerParts(&registry)
     return registry
   }()
 }

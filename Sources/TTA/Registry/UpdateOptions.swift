@@ -19,20 +19,22 @@ public struct UpdateOptions: ComponentOptions {
   public var nesterov = false
   /// L2, decoupled for AdamW.
   public var weightDecay: Float = 0
-  /// `norm`, `all`, or a regular expression over parameter names.
+  /// `norm`, `norm-but-last`, `all`, or a regular expression over parameter names.
   public var parameters = "norm"
 
   enum CodingKeys: String, CodingKey { case kind = "optimizer", learningRate, momentum, nesterov, weightDecay, parameters }
   /// Adam 1e-3 over the norm layers.
   public init() {}
   /// A kind and its learning rate.
-  public init(_ kind: Kind, learningRate: Float, momentum: Float = 0.9, nesterov: Bool = false) {
+  public init(_ kind: Kind, learningRate: Float, momentum: Float = 0.9, nesterov: Bool = false, parameters: String = "norm") {
     (self.kind, self.learningRate, self.momentum, self.nesterov) = (kind, learningRate, momentum, nesterov)
+    self.parameters = parameters
   }
   /// For `tta list`.
   public static let meanings = [
     "optimizer": "adam, adamw or sgd", "learning_rate": "step size", "momentum": "of sgd", "nesterov": "sgd looks ahead along its velocity",
-    "weight_decay": "L2 decay; decoupled for adamw", "parameters": "norm, all, or a regular expression over parameter names",
+    "weight_decay": "L2 decay; decoupled for adamw",
+    "parameters": "norm, norm-but-last (not the last stage), all, or a regular expression over parameter names",
     "preset": "a named set of defaults",
   ]
   /// Finite, not negative.
@@ -53,6 +55,7 @@ public struct UpdateOptions: ComponentOptions {
   public var selection: ParameterSelection {
     switch parameters {
     case "norm": .normAffine
+    case "norm-but-last": .normAffineButLastStage
     case "all": .all
     default: .matching(parameters)
     }

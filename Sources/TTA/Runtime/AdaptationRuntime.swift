@@ -43,9 +43,10 @@ public struct AdaptationRuntime: Sendable {
       throw TTAError(
         .usage, "\(type(of: strategy)) learns nothing: its learner was not configured", hint: "call learner.configure(&setup) in configure")
     }
-    (self.program, options, adapted, rates) = (program, setup.options, setup.adapted, setup.rates)
+    self.program = setup.isEdited ? Program(setup.model.graph) : program
+    (options, adapted, rates) = (setup.options, setup.adapted, setup.rates)
     (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
-    origin = AdaptationState(parameters: source, strategy: strategy, random: RandomSource(seed: seed))
+    origin = AdaptationState(parameters: setup.model.parameters, strategy: strategy, random: RandomSource(seed: seed))
     (state, good, self.watch) = (origin, origin, watch)
   }
 

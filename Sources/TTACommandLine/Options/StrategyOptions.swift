@@ -13,6 +13,8 @@ struct StrategyOptions: ParsableArguments {
   var filter: [String] = []
   @Option(name: .long, help: "An adjuster that corrects predictions; repeatable.")
   var adjuster: [String] = []
+  @Option(name: .long, help: ArgumentHelp("An adapter that extends the model, with its file; repeatable.", valueName: "name[=file]"))
+  var adapter: [String] = []
 
   /// Flags over the `strategy:` section of a configuration.
   func section(_ tree: OptionTree, fallback: String) -> OptionTree {
@@ -23,7 +25,15 @@ struct StrategyOptions: ParsableArguments {
     if let preset { section["preset"] = .text(preset) }
     if !filter.isEmpty { section["filter"] = .list(filter.map { Self.part(section["filter"], $0) }) }
     if !adjuster.isEmpty { section["adjuster"] = .list(adjuster.map { Self.part(section["adjuster"], $0) }) }
+    if !adapter.isEmpty { section["adapter"] = .list(adapter.map { Self.adapter(section["adapter"], $0) }) }
     return section
+  }
+  /// `name` or `name=file`.
+  private static func adapter(_ options: OptionTree?, _ text: String) -> OptionTree {
+    let pieces = text.split(separator: "=", maxSplits: 1).map(String.init)
+    var part = part(options, pieces.first ?? "")
+    if pieces.count > 1 { part["file"] = .text(pieces[1]) }
+    return part
   }
   /// A part by name, with the options that `--set strategy.filter.key=value` gave it.
   private static func part(_ options: OptionTree?, _ name: String) -> OptionTree {

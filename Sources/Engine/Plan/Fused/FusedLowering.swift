@@ -19,7 +19,7 @@ final class FusedLowering {
   init(_ compiler: Compiler) {
     self.compiler = compiler
     consumers = Array(repeating: [], count: compiler.graph.nodes.count)
-    for (index, node) in compiler.graph.nodes.enumerated() {
+    for (index, node) in compiler.graph.nodes.enumerated() where compiler.isNeeded[index] {
       for input in node.inputs where input >= 0 { consumers[input].append(index) }
     }
     for tap in compiler.key.taps {

@@ -1,0 +1,122 @@
+// Adaptation to streams whose neighbouring images share classes.
+
+import Engine
+import Foundation
+
+/// Instance-aware normalisation answers each image from running statistics; every 64 images one step over a class-balanced reservoir lowers the entropy by scale
+/// and shift and moves the running statistics.
+///
+/// Gong et al., "NOTE: Robust Continual Test-time Adaptation Against Temporal Correlation", NeurIPS 2022. The source model should be trained with
+/// instance-aware layers (`tta train --norm instance-aware`); `instance_aware: false` keeps plain batch norm, as TTAB does by default. The loss is the
+/// released code's mean over images *and classes* of −p log(p + 1e-6), a K-th of the entropy. Deviation: that code forwards an image a second time to
+/// label it for the memory; the answer is used.
+public struct NOTE: GradientStrategy {
+  /// Learning rate, memory, norm.
+  public struct Options: ComponentOptions {
+    /// As every gradient method has them.
+    public var update = UpdateOptions(.adam, learningRate: 1e-4)
+    /// Images that the memory holds, and images between updates.
+    public var memory = 64
+    /// Share of the memory's statistics at each update.
+    public var momentum: Float = 0.01
+    /// Whether batch norm layers become instance-aware.
+    public var instanceAware = true
+    /// Width of what counts as chance.
+    public var k: Float = 4
+    /// The paper's.
+    public init() {}
+    /// For `tta list`.
+    public static let meanings = [
+      "memory": "images that are remembered, and images between updates", "momentum": "share of the memory's statistics at each update",
+      "instance_aware": "replaces batch norm by instance-aware batch norm", "k": "standard deviations that count as chance",
+    ]
+    /// A momentum from 0 to 1, at least two images.
+    public func validate() throws {
+      try update.validate()
+      guard memory >= 2 else { throw TTAError(.usage, "memory: expected at least 2, got \(memory)") }
+      guard (0...1).contains(momentum) else { throw TTAError(.usage, "momentum: expected a number from 0 to 1, got \(momentum)") }
+      guard k >= 0 else { throw TTAError(.usage, "k: expected at least 0, got \(k)") }
+    }
+  }
+  static let summary = Summary(
+    "instance-aware normalisation and a balanced reservoir", paper: "Gong et al., NeurIPS 2022",
+    updates: "norm scale and shift, running statistics", forwards: "1 + 1 per 64 images", backwards: "1 per 64 images",
+    needs: ["batch norm layers", "a source trained with instance-aware norm"])
+  public static let exchangesObjective = false
+
+  /// The entropy of the memory, over norm scale and shift.
+  public var learner: Learner
+  let options: Options
+  private var memory: ClassReservoir?
+  private var seen = 0
+
+  /// NOTE with the given options.
+  public init(_ options: Options = Options()) {
+    learner = Learner(minimizing: MeanClassEntropy(), over: options.update.selection, optimizer: options.update.optimizer)
+    self.options = options
+  }
+  /// Batch norm layers become instance-aware ones with the same parameters.
+  public mutating func configure(_ setup: inout AdaptationSetup) throws {
+    try setup.requireBatchNorm(for: "note")
+    if options.instanceAware {
+      for node in setup.model.graph.nodes {
+        guard let norm = node.operation as? BatchNorm else { continue }
+        try setup.model.replace(node.name, with: InstanceAwareBatchNorm(epsilon: norm.epsilon, width: options.k))
+      }
+    }
+    try learner.configure(&setup)
+    memory = ClassReservoir(capacity: options.memory, classes: setup.model.graph.classCount)
+  }
+  /// Answers up to the next update, updates, and so on.
+  public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
+    var scores: [Tensor] = [], features: [Tensor] = []
+    var loss: Float?
+    var start = 0
+    while start < batch.count {
+      let end = min(batch.count, start + options.memory - seen % options.memory)
+      let answer = try context.forward(batch.images[Array(start..<end)])
+      scores.append(answer.logits)
+      if let tapped = answer.features { features.append(tapped) }
+      let labels = answer.labels
+      for i in start..<end { memory?.add(batch.images[[i]], label: labels[i - start], using: &context.random) }
+      seen += end - start
+      if seen % options.memory == 0 { loss = try learn(in: &context) ?? loss }
+      start = end
+    }
+    var prediction = Prediction(.logits(joined(scores)), features: features.isEmpty ? nil : joined(features))
+    prediction.loss = loss
+    return prediction
+  }
+  /// One step over the memory.
+  private mutating func learn(in context: inout AdaptationContext) throws -> Float? {
+    guard let items = memory?.items, items.count > 1 else { return nil }
+    let images = Batch(stacked(items.map(\.image)))
+    var options = context.options.with(.batch)
+    options.reportsMoments = true
+    let pass = try context.record(images.images, options)
+    let output = pass.output
+    context.parameters.track(output.moments, momentum: self.options.momentum)
+    var loss = try learner.loss(of: output, weights: learner.weights(of: output, for: images, in: &context))
+    guard !loss.isEmpty else { return nil }
+    try learner.step(context.gradients(of: pass, from: loss.gradient), for: &loss, in: &context)
+    return loss.value
+  }
+}
+
+/// Tensors of rows after each other.
+func joined(_ parts: [Tensor]) -> Tensor {
+  guard parts.count > 1 else { return parts.first ?? Tensor(zeros: [0, 0]) }
+  let shape = parts[0].shape.dimensions.dropFirst()
+  return Tensor(parts.flatMap(\.values), shape: Shape([parts.reduce(0) { $0 + $1.count }] + shape))
+}
+
+/// −Σ p log(p + 1e-6) / K.
+struct MeanClassEntropy: Objective {
+  func losses(of output: Output) -> Losses {
+    lossesPerRow(output.logits) { row, _ in
+      let classes = Double(row.logits.count)
+      let value = -row.probabilities.reduce(0) { $0 + $1 * log($1 + 1e-6) } / classes
+      return (value, row.throughSoftmax(row.probabilities.map { -(log($0 + 1e-6) + $0 / ($0 + 1e-6)) / classes }))
+    }
+  }
+}

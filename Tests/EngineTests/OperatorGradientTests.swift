@@ -1,0 +1,99 @@
+// Gradients of operators that no golden case covers, by finite differences.
+
+import Engine
+import TTATestKit
+import Testing
+
+@Suite struct OperatorGradientTests {
+  private func tensor(_ shape: Shape, _ random: inout RandomSource, _ low: Float = -1, _ high: Float = 1) -> Tensor {
+    Tensor((0..<shape.elementCount).map { _ in random.uniform(low, high) }, shape: shape)
+  }
+  /// All gradients of Σ output · weights, inputs first, against central differences.
+  private func check(
+    _ operation: any DifferentiableOperator, _ input: Tensor, _ parameters: [Tensor], statistics: NormStatistics = .stored, learnt: Int,
+    tolerance: Double = 2e-3, step: Float = 1e-2
+  ) throws {
+    let probe = OperatorProbe(threads: 2)
+    var random = RandomSource(seed: 8)
+    let shape = try probe.run(operation, inputs: [input], parameters: parameters, statistics: statistics).output.shape
+    let weights = tensor(shape, &random)
+    let exact = try probe.run(operation, inputs: [input], parameters: parameters, statistics: statistics, outputGradient: weights)
+    func loss(_ input: Tensor, _ parameters: [Tensor]) throws -> Double {
+      let output = try probe.run(operation, inputs: [input], parameters: parameters, statistics: statistics).output
+      return zip(output.values, weights.values).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+    }
+    let places = stride(from: 0, to: input.elementCount, by: max(1, input.elementCount / 40)).map { $0 }
+    let numeric = try NumericGradient.of({ try loss($0, parameters) }, at: input, elements: places, step: step)
+    for (place, expected) in zip(places, numeric) {
+      #expect(abs(Double(exact.inputGradients[0].values[place]) - expected) < tolerance * max(1, abs(expected)), "input \(place)")
+    }
+    for p in 0..<learnt {
+      let count = min(20, parameters[p].elementCount)
+      let numeric = try NumericGradient.of(
+        { changed in
+          var all = parameters
+          all[p] = changed
+          return try loss(input, all)
+        }, at: parameters[p], elements: Array(0..<count), step: step)
+      for (place, expected) in numeric.enumerated() {
+        #expect(
+          abs(Double(exact.parameterGradients[p].values[place]) - expected) < tolerance * max(1, abs(expected)), "parameter \(p) \(place)")
+      }
+    }
+  }
+
+  @Test(arguments: [Shape([6]), Shape([5, 6])]) func lowRankPairOfTokens(_ shape: Shape) throws {
+    var random = RandomSource(seed: 1)
+    let input = tensor(Shape([3] + shape.dimensions), &random)
+    let maps = [tensor([1, 6], &random), tensor([4, 1], &random), tensor([3, 6], &random), tensor([4, 3], &random)]
+    let factors = Tensor([0.7, 1.4], shape: [2])
+    try check(LowRankPair(outputs: 4, ranks: (1, 3)), input, maps + [factors], learnt: 4)
+    // The same by hand for one row.
+    let output = try OperatorProbe().run(LowRankPair(outputs: 4, ranks: (1, 3)), inputs: [input], parameters: maps + [factors]).output
+    let x = Array(input.values[0..<6])
+    func apply(_ matrix: Tensor, _ x: [Float]) -> [Float] {
+      (0..<matrix.count).map { row in x.indices.reduce(0) { $0 + matrix.values[row * x.count + $1] * x[$1] } }
+    }
+    let (low, high) = (apply(maps[1], apply(maps[0], x)), apply(maps[3], apply(maps[2], x)))
+    for k in 0..<4 { #expect(abs(output.values[k] - 0.7 * low[k] - 1.4 * high[k]) < 1e-5) }
+  }
+  @Test(arguments: [1, 2]) func lowRankPairOfPlanes(_ stride: Int) throws {
+    var random = RandomSource(seed: 2)
+    let input = tensor([3, 6, 5, 4], &random)
+    let maps = [tensor([2, 6], &random), tensor([4, 2], &random), tensor([3, 6], &random), tensor([4, 3], &random)]
+    try check(LowRankPair(outputs: 4, ranks: (2, 3), stride: stride), input, maps + [Tensor([0.7, 1.4], shape: [2])], learnt: 4)
+  }
+  @Test(
+    arguments: [NormStatistics.stored, .batch, .blended(batchWeight: 0.3, variance: .unbiased, constant: false)],
+    [0, 0.4, 4, 100] as [Float])
+  func instanceAwareBatchNorm(_ statistics: NormStatistics, _ width: Float) throws {
+    var random = RandomSource(seed: 3)
+    // Images unlike each other, so that all three cases of the soft threshold occur.
+    var input = tensor([5, 3, 4, 4], &random)
+    input.update { span in for i in span.indices { span[i] = span[i] * Float(1 + i / 48 % 3) + Float(i / 48) * 0.6 } }
+    let parameters = [
+      tensor([3], &random, 0.5, 1.5), tensor([3], &random), tensor([3], &random, 0.5, 1.5), tensor([3], &random, 0.5, 2),
+    ]
+    try check(InstanceAwareBatchNorm(width: width), input, parameters, statistics: statistics, learnt: 2, tolerance: 1e-2, step: 2e-3)
+  }
+  @Test func instanceAwareLimits() throws {
+    var random = RandomSource(seed: 4)
+    let input = tensor([4, 2, 5, 5], &random)
+    let parameters = [tensor([2], &random, 0.5, 1.5), tensor([2], &random), tensor([2], &random), tensor([2], &random, 0.5, 2)]
+    let probe = OperatorProbe()
+    // A width without end is batch norm; no width is the image's own moments (unbiased).
+    let wide = try probe.run(InstanceAwareBatchNorm(width: 1e9), inputs: [input], parameters: parameters).output
+    #expect(try largestDifference(wide, probe.run(BatchNorm(), inputs: [input], parameters: parameters).output) < 1e-5)
+    let narrow = try probe.run(InstanceAwareBatchNorm(width: 0), inputs: [input], parameters: parameters).output.values
+    let values = input.values
+    for plane in 0..<8 {
+      let own = values[plane * 25..<(plane + 1) * 25].map(Double.init)
+      let mean = own.reduce(0, +) / 25
+      let variance = own.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 24
+      let (scale, shift) = (Double(parameters[0].values[plane % 2]), Double(parameters[1].values[plane % 2]))
+      for i in 0..<25 {
+        #expect(abs(Double(narrow[plane * 25 + i]) - ((own[i] - mean) / (variance + 1e-5).squareRoot() * scale + shift)) < 1e-4)
+      }
+    }
+  }
+}
