@@ -108,7 +108,7 @@ private struct Levels: LabeledImages {
         == "unknown corruption \"fgo\"")
     #expect(
       errorThrown { try DomainStream(Levels(count: 1), domains: [Domain("contrast", severity: 9)], batchSize: 1) }?.message
-        == "severity 9 of contrast, expected 1...5")
+        == "severity 9 of contrast, expected 0...5 in steps of 0.25")
   }
 
   @Test func unlabeledPicturesHaveNoLabels() throws {
