@@ -14,9 +14,11 @@ struct Frost: TabulatedCorruption {
   private let own: Double
   private let other: Double
   private let textures: [Image]
+  private let isProcedural: Bool
 
   init(_ row: [Double], _ context: CorruptionContext) throws(TTAError) {
     (own, other) = (row[0], row[1])
+    isProcedural = context.frostDirectory == nil
     let whole =
       if let folder = context.frostDirectory { try FrostTextures.photographs(in: folder) } else { FrostTextures.procedural(context.seed) }
     textures = context.table == .cifar ? whole.map(FrostTextures.shrunk) : whole
@@ -24,9 +26,11 @@ struct Frost: TabulatedCorruption {
 
   func apply(to image: Image, draws: inout CorruptionDraws) -> Image {
     let texture = textures[Int(draws.integers(1, in: 0..<textures.count)[0])]
-    let top = Int(draws.integers(1, in: 0..<max(1, texture.height - image.height))[0])
-    let left = Int(draws.integers(1, in: 0..<max(1, texture.width - image.width))[0])
-    let part = FrostTextures.part(of: texture, left: left, top: top, width: image.width, height: image.height)
+    // Procedural textures have no border: a part may start anywhere.
+    func start(_ length: Int, _ part: Int) -> Range<Int> { 0..<(isProcedural ? length : max(1, length - part)) }
+    let top = Int(draws.integers(1, in: start(texture.height, image.height))[0])
+    let left = Int(draws.integers(1, in: start(texture.width, image.width))[0])
+    let part = FrostTextures.part(of: texture, left: left, top: top, width: image.width, height: image.height, repeats: isProcedural)
     return image.changed { cvision_blend($0, part, own, other, $1, part.count) }
   }
 }

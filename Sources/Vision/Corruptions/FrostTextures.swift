@@ -72,21 +72,22 @@ enum FrostTextures {
     return Image(width: width, height: height, pixels: pixels)
   }
 
-  /// The samples of a part of a texture, which is mirrored beyond its right and lower border.
-  static func part(of texture: Image, left: Int, top: Int, width: Int, height: Int) -> [UInt8] {
-    func mirrored(_ position: Int, _ count: Int) -> Int {
+  /// The samples of a part of a texture, which is repeated or mirrored beyond its right and lower border.
+  static func part(of texture: Image, left: Int, top: Int, width: Int, height: Int, repeats: Bool) -> [UInt8] {
+    func folded(_ position: Int, _ count: Int) -> Int {
+      if repeats { return position % count }
       let place = position % (2 * count)
       return place < count ? place : 2 * count - 1 - place
     }
     var samples = [UInt8]()
     samples.reserveCapacity(width * height * 3)
     for y in 0..<height {
-      let row = mirrored(top + y, texture.height) * texture.width
+      let row = folded(top + y, texture.height) * texture.width
       if left + width <= texture.width {
         samples += texture.pixels[(row + left) * 3..<(row + left + width) * 3]
       } else {
         for x in 0..<width {
-          let start = (row + mirrored(left + x, texture.width)) * 3
+          let start = (row + folded(left + x, texture.width)) * 3
           samples += texture.pixels[start..<start + 3]
         }
       }
