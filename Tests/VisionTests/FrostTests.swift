@@ -10,7 +10,7 @@ import VisionTestSupport
   @Test func labelsSayWhatIsProcedural() throws {
     let frost = try CorruptionKind.named("frost")
     #expect(frost.label() == "frost (procedural)")
-    #expect(frost.label(frostDirectory: "photographs") == "frost")
+    #expect(frost.label(hasPhotographs: true) == "frost")
     #expect(try CorruptionKind.named("fog").label() == "fog")
     #expect(try Corruptor(frost, severity: 1, table: .cifar, seed: 1).label == "frost (procedural)")
   }

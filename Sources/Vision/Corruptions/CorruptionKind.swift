@@ -62,7 +62,7 @@ public struct CorruptionKind: Sendable, Hashable {
   public var parameters: SeverityTable { type.parameters }
 
   /// The name where results are shown: `frost (procedural)` where frost is made without the published photographs.
-  public func label(frostDirectory: String? = nil) -> String { type == Frost.self && frostDirectory == nil ? "\(name) (procedural)" : name }
+  public func label(hasPhotographs: Bool = false) -> String { type == Frost.self && !hasPhotographs ? "\(name) (procedural)" : name }
 
   /// The name of the published files: `gaussian_noise`.
   public var fileName: String { String(name.map { $0 == "-" ? "_" : $0 }) }

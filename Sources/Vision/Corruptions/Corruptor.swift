@@ -33,7 +33,7 @@ public struct Corruptor: Sendable {
     self.severity = severity
     self.table = table
     self.seed = seed
-    label = kind.label(frostDirectory: frostDirectory)
+    label = kind.label(hasPhotographs: frostDirectory != nil)
     let context = CorruptionContext(table: table, seed: seed, frostDirectory: frostDirectory)
     corruption = try kind.type.init(kind.parameters.row(table, severity), context)
   }
