@@ -104,7 +104,7 @@ import VisionTestSupport
     ("motion-blur", 3_240_286_829),
     ("zoom-blur", 607_462_579),
     ("snow", 3_152_466_694),
-    ("frost", 4_061_296_351),
+    ("frost", 1_798_272_988),
     ("fog", 3_129_792_495),
     ("brightness", 3_609_334_888),
     ("contrast", 2_292_683_332),
