@@ -38,8 +38,8 @@
 // Every loop by name.
 #define LOOPS(USE)                                                                                                                    \
   USE(uniforms) USE(normals) USE(integers) USE(sample_table) USE(sample_impulses) USE(add_noise) USE(counts) USE(add_impulses)        \
-  USE(correlate) USE(gaussian_blur) USE(glass) USE(motion) USE(zoom_blur) USE(snow) USE(blend) USE(plasma) USE(fog) USE(recolor)      \
-  USE(contrast) USE(pixelate) USE(elastic) USE(spatter) USE(frost_texture)
+  USE(correlate) USE(gaussian_blur) USE(glass) USE(motion) USE(zoom_blur) USE(snow) USE(blend) USE(plasma) USE(fog)                   \
+  USE(recolor) USE(contrast) USE(pixelate) USE(elastic) USE(spatter) USE(frost_texture) USE(take_part) USE(every_fifth)
 
 #define FIELD(name) __typeof__(cvision_##name) *name;
 typedef struct {
@@ -164,3 +164,9 @@ void cvision_spatter(const uint8_t *samples, cvision_size size, const float *nor
 void cvision_frost_texture(const float *normals, size_t side, cvision_frost frost, uint8_t *out) {
   current()->frost_texture(normals, side, frost, out);
 }
+
+void cvision_take_part(const uint8_t *texture, cvision_size whole, size_t left, size_t top, int repeats, cvision_size part, uint8_t *out) {
+  current()->take_part(texture, whole, left, top, repeats, part, out);
+}
+
+void cvision_every_fifth(const uint8_t *samples, cvision_size size, uint8_t *out) { current()->every_fifth(samples, size, out); }

@@ -135,4 +135,10 @@ typedef struct {
 /// A texture of side x side pixels, a power of two, that looks like frost and continues at its opposite border, from side^2 normal draws.
 void cvision_frost_texture(const float *normals, size_t side, cvision_frost frost, uint8_t *out);
 
+/// The part of a texture from (left, top) on; beyond the right and lower border the texture is repeated or mirrored.
+void cvision_take_part(const uint8_t *texture, cvision_size whole, size_t left, size_t top, int repeats, cvision_size part, uint8_t *out);
+
+/// The middle pixel of every whole block of 5 x 5.
+void cvision_every_fifth(const uint8_t *samples, cvision_size size, uint8_t *out);
+
 #endif

@@ -15,3 +15,4 @@
 #include "spatter.inc"
 #include "fourier.inc"
 #include "frost.inc"
+#include "texture.inc"

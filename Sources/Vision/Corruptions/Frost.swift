@@ -30,7 +30,9 @@ struct Frost: TabulatedCorruption {
     func start(_ length: Int, _ part: Int) -> Range<Int> { 0..<(isProcedural ? length : max(1, length - part)) }
     let top = Int(draws.integers(1, in: start(texture.height, image.height))[0])
     let left = Int(draws.integers(1, in: start(texture.width, image.width))[0])
-    let part = FrostTextures.part(of: texture, left: left, top: top, width: image.width, height: image.height, repeats: isProcedural)
-    return image.changed { cvision_blend($0, part, own, other, $1, part.count) }
+    let part = FrostTextures.part(of: texture, left: left, top: top, size: image.loopSize, repeats: isProcedural)
+    return part.withPixels { frost in
+      image.changed { cvision_blend($0, frost, own, other, $1, image.pixels.count) }
+    }
   }
 }

@@ -61,37 +61,13 @@ enum FrostTextures {
 
   /// A fifth of the size for the small pictures, without averaging: OpenCV's bilinear scaling by five takes the middle pixels.
   static func shrunk(_ image: Image) -> Image {
-    let (width, height) = (image.width / 5, image.height / 5)
-    var pixels = [UInt8]()
-    for y in 0..<height {
-      for x in 0..<width {
-        let start = ((5 * y + 2) * image.width + 5 * x + 2) * 3
-        pixels += image.pixels[start..<start + 3]
-      }
-    }
-    return Image(width: width, height: height, pixels: pixels)
+    Image(width: image.width / 5, height: image.height / 5) { out in image.withPixels { cvision_every_fifth($0, image.loopSize, out) } }
   }
 
-  /// The samples of a part of a texture, which is repeated or mirrored beyond its right and lower border.
-  static func part(of texture: Image, left: Int, top: Int, width: Int, height: Int, repeats: Bool) -> [UInt8] {
-    func folded(_ position: Int, _ count: Int) -> Int {
-      if repeats { return position % count }
-      let place = position % (2 * count)
-      return place < count ? place : 2 * count - 1 - place
+  /// A part of a texture, which is repeated or mirrored beyond its right and lower border.
+  static func part(of texture: Image, left: Int, top: Int, size: cvision_size, repeats: Bool) -> Image {
+    Image(width: size.width, height: size.height) { out in
+      texture.withPixels { cvision_take_part($0, texture.loopSize, left, top, repeats ? 1 : 0, size, out) }
     }
-    var samples = [UInt8]()
-    samples.reserveCapacity(width * height * 3)
-    for y in 0..<height {
-      let row = folded(top + y, texture.height) * texture.width
-      if left + width <= texture.width {
-        samples += texture.pixels[(row + left) * 3..<(row + left + width) * 3]
-      } else {
-        for x in 0..<width {
-          let start = (row + folded(left + x, texture.width)) * 3
-          samples += texture.pixels[start..<start + 3]
-        }
-      }
-    }
-    return samples
   }
 }
