@@ -23,6 +23,22 @@ private struct Levels: LabeledImages {
 @Suite struct DomainStreamTests {
   private let domains: [Domain] = [Domain("gaussian-noise", severity: 5), Domain("contrast", severity: 2), .clean]
 
+  /// Frost without the photographs is called procedural wherever a domain is shown; a folder without them is an error.
+  @Test func frostSaysWhatItIsMadeOf() throws {
+    let frost = Domain("frost", severity: 3)
+    var options = DomainStream.Options()
+    let stream = try DomainStream(Levels(count: 1), domains: [frost, .clean], batchSize: 1, options: options)
+    #expect(stream.segments.map(\.domain.description) == ["frost (procedural) 3", "clean"])
+    #expect(stream.segments.map(\.domain.label) == ["frost (procedural)", "clean"])
+    #expect(Domain("fog", severity: 1).label == "fog")
+    options.frostDirectory = "/no-such-folder"
+    let error = errorThrown { try DomainStream(Levels(count: 1), domains: [frost], batchSize: 1, options: options) }
+    #expect(error?.code == .missingInput && error?.message == "\"/no-such-folder/frost1.png\" does not exist")
+    var photographed = frost
+    photographed.hasFrostPhotographs = true
+    #expect(photographed.description == "frost 3")
+  }
+
   @Test func batchesFollowTheDomains() throws {
     let stream = try DomainStream(Levels(count: 7), domains: domains, batchSize: 3)
     #expect(stream.count == 9 && stream.imageCount == 21)
@@ -108,7 +124,7 @@ private struct Levels: LabeledImages {
         == "unknown corruption \"fgo\"")
     #expect(
       errorThrown { try DomainStream(Levels(count: 1), domains: [Domain("contrast", severity: 9)], batchSize: 1) }?.message
-        == "severity 9 of contrast, expected 1...5")
+        == "severity 9 of contrast, expected 0...5 in steps of 0.25")
   }
 
   @Test func unlabeledPicturesHaveNoLabels() throws {

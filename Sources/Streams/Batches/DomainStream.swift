@@ -43,6 +43,8 @@ public struct DomainStream: Sendable {
     public var table: CorruptionTable?
     /// Passes corrupted pictures through a JPEG of quality 85, as the published corrupted ImageNet has.
     public var jpeg85 = false
+    /// A folder with the published photographs of frost; `nil` makes frost procedural.
+    public var frostDirectory: String?
     /// What happens when a picture cannot be read.
     public var onBadImage = BadImagePolicy.skip
 
@@ -76,7 +78,8 @@ public struct DomainStream: Sendable {
       if let name = segment.domain.corruption {
         let kind = try CorruptionKind.named(name)
         for table in CorruptionTable.allCases where options.table == nil || options.table == table {
-          tables[table] = try Corruptor(kind, severity: segment.domain.severity, table: table, seed: options.seed)
+          tables[table] = try Corruptor(
+            kind, severity: segment.domain.severity, table: table, seed: options.seed, frostDirectory: options.frostDirectory)
         }
       }
       corruptors.append(tables)
@@ -84,7 +87,11 @@ public struct DomainStream: Sendable {
       total += (segment.places.count + batchSize - 1) / batchSize
     }
     self.images = images
-    self.segments = segments
+    self.segments = segments.map { segment in
+      var segment = segment
+      segment.domain.hasFrostPhotographs = options.frostDirectory != nil && segment.domain.corruption == "frost"
+      return segment
+    }
     self.batchSize = batchSize
     self.options = options
     self.corruptors = corruptors

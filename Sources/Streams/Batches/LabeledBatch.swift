@@ -1,6 +1,7 @@
 // A batch of pictures with its labels beside it.
 
 public import Engine
+import Vision
 
 /// What the pictures of a part of a stream have in common.
 public struct Domain: Hashable, Codable, Sendable, CustomStringConvertible {
@@ -8,6 +9,8 @@ public struct Domain: Hashable, Codable, Sendable, CustomStringConvertible {
   public var corruption: String?
   /// 1...5; 0 for pictures as they are.
   public var severity: Int
+  /// Whether frost is made from the published photographs; results say where it is not.
+  public var hasFrostPhotographs = false
 
   /// A corruption at a severity.
   public init(_ corruption: String, severity: Int) {
@@ -18,8 +21,14 @@ public struct Domain: Hashable, Codable, Sendable, CustomStringConvertible {
   public static let clean = Domain()
   private init() { severity = 0 }
 
+  /// The corruption where results are shown: `fog`, `frost (procedural)`, `clean`.
+  public var label: String {
+    guard let corruption else { return "clean" }
+    let kind = try? CorruptionKind.named(corruption)
+    return kind?.label(hasPhotographs: hasFrostPhotographs) ?? corruption
+  }
   /// `fog 5`, or `clean`.
-  public var description: String { corruption.map { "\($0) \(severity)" } ?? "clean" }
+  public var description: String { corruption == nil ? "clean" : "\(label) \(severity)" }
 }
 
 /// A picture that could not be read.
