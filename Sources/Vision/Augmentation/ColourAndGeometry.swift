@@ -73,8 +73,7 @@ public struct AugmentationParameters: Codable, Hashable, Sendable {
               guard let scratch = buffer.baseAddress else { return }
               let normals = parameters.pointee.noise > 0 ? scratch + scratchCount : nil
               if let normals {
-                _ = cvision_normals(
-                  CVISION_FASTEST, cvision_words(seed: noiseSeed, tag: 0x6175_676D, picture: UInt64(image)), normals, count)
+                cvision_normals(cvision_words(seed: noiseSeed, tag: 0x6175_676D, picture: UInt64(image)), normals, count)
               }
               caugmentation_apply(parameters, source + image * count, side, normals, target + image * count, scratch)
             }
