@@ -86,7 +86,9 @@ public struct Registry: Sendable {
   public func entries(_ kind: Kind) -> [Entry] { table[kind] ?? [] }
 
   /// Keys of the `strategy:` section that name parts instead of options.
-  private static let parts: Set<String> = ["name", "filter", "adjuster", "adapter", "objective", "rule", "reset"]
+  private static let parts: Set<String> = [
+    "name", "filter", "adjuster", "adapter", "objective", "rule", "reset", "window", "guard",
+  ]
 
   /// Builds what the `strategy:` section of a configuration describes, with the values and methods that code uses.
   public func compose(_ section: OptionTree) throws -> any AdaptationStrategy {
@@ -120,6 +122,12 @@ public struct Registry: Sendable {
       var changed = try learning("a rule")
       changed.learner.rules.append(try make(.rule, part))
       strategy = changed
+    }
+    if let window = section["window"] {
+      guard let size = window.number, size == size.rounded() else {
+        throw TTAError(.usage, "window: expected a number of images, got \(window)")
+      }
+      strategy = try SlidingWindow(strategy, size: Int(size))
     }
     let adapters: [any ModelAdapter] = try Self.list(section["adapter"]).map { try make(.adapter, $0) }
     let adjusters: [any OutputAdjuster] = try Self.list(section["adjuster"]).map { try make(.adjuster, $0) }

@@ -59,7 +59,9 @@ public struct AdaptationRuntime: Sendable {
       if smallBatch == .source, batch.count > 0 { return try answerFromSource(batch, executor) }
       throw TTAError(
         .usage, "a batch of \(batch.count): expected at least \(smallestBatch) images: \(smallestBatchReason)",
-        hint: "use larger batches, or a strategy that answers single images: source, alpha-batch-norm, ema-batch-norm")
+        hint:
+          "use larger batches, a window of recent images (--set strategy.window=64), or a strategy that answers single images, such as source"
+      )
     }
     if case .eachBatch = reset { resetKeepingPosition() }
     if case .every(let period) = reset, period > 0, state.batches > 0, state.batches % period == 0 { resetKeepingPosition() }
