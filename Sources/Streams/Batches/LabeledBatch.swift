@@ -2,26 +2,6 @@
 
 public import Engine
 
-/// What the pictures of a part of a stream have in common.
-public struct Domain: Hashable, Codable, Sendable, CustomStringConvertible {
-  /// The corruption's name; `nil` for pictures as they are.
-  public var corruption: String?
-  /// 1...5; 0 for pictures as they are.
-  public var severity: Int
-
-  /// A corruption at a severity.
-  public init(_ corruption: String, severity: Int) {
-    self.corruption = corruption
-    self.severity = severity
-  }
-  /// Pictures as they are.
-  public static let clean = Domain()
-  private init() { severity = 0 }
-
-  /// `fog 5`, or `clean`.
-  public var description: String { corruption.map { "\($0) \(severity)" } ?? "clean" }
-}
-
 /// A picture that could not be read.
 public struct ImageFailure: Sendable {
   /// Its place in the data set.
@@ -45,6 +25,8 @@ public struct LabeledBatch: Sendable {
   public var places: [Int]
   /// What the pictures have in common.
   public var domain: Domain
+  /// The domain of each row where a batch mixes several; empty where all rows are of `domain`.
+  public var domains: [Domain] = []
   /// Number of the domain within the stream.
   public var domainIndex: Int
   /// Number of the batch within the stream.
@@ -53,6 +35,8 @@ public struct LabeledBatch: Sendable {
   public var startsDomain: Bool
   /// Pictures that were left out.
   public var failures: [ImageFailure]
+  /// When each row arrives, in the unit of the plan's arrival; empty where the stream waits for its consumer.
+  public var arrivals: [Double] = []
 
   /// Rows.
   public var count: Int { places.count }
