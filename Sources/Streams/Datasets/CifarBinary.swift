@@ -4,7 +4,8 @@ public import Engine
 import Foundation
 public import Vision
 
-/// Pictures of the binary CIFAR files: one or two bytes of labels, then 1,024 red, green and blue samples each. The files are mapped.
+/// Pictures of the binary CIFAR files: one or two bytes of labels, then 1,024 red, green and blue samples each. Pictures are read when
+/// they are asked for.
 ///
 /// Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 public struct CifarBinary: LabeledImages {
@@ -30,13 +31,14 @@ public struct CifarBinary: LabeledImages {
   public let count: Int
   /// The classes by name, where `batches.meta.txt` or `fine_label_names.txt` lies beside the files.
   public let classNames: [String]?
-  private let files: [MappedFile]
+  private let files: [PictureFile]
   private let starts: [Int]
+  private let classes: [UInt8]
 
   /// Pictures of some files in order. Throws where a file's length is no multiple of a record or a label is too large.
   public init(_ paths: [String], kind: Kind) throws(TTAError) {
     let record = kind.labelBytes + 3 * Self.plane
-    var (files, starts, total) = ([MappedFile](), [Int](), 0)
+    var (files, starts, classes) = ([PictureFile](), [Int](), [UInt8]())
     for path in paths {
       let file = try MappedFile(path: path)
       guard file.bytes.count > 0, file.bytes.count % record == 0 else {
@@ -44,22 +46,23 @@ public struct CifarBinary: LabeledImages {
           .invalidData, "\"\(path)\" has \(file.bytes.count) bytes, expected a multiple of \(record) (\(kind) in binary form)",
           hint: "copy or download the file again; the Python version of the data set is another form")
       }
+      starts.append(classes.count)
       for number in 0..<file.bytes.count / record {
-        let label = Int(file.bytes[number * record + kind.labelBytes - 1])
+        let label = file.bytes[number * record + kind.labelBytes - 1]
         guard label < kind.classCount else {
           throw TTAError(
             .invalidData, "\"\(path)\": label \(label) of picture \(number), expected less than \(kind.classCount)",
             hint: "check that the file is \(kind) in binary form")
         }
+        classes.append(label)
       }
-      files.append(file)
-      starts.append(total)
-      total += file.bytes.count / record
+      files.append(try PictureFile(path: path))
     }
     self.kind = kind
     self.files = files
     self.starts = starts
-    count = total
+    self.classes = classes
+    count = classes.count
     classNames = paths.first.flatMap { Self.names(beside: $0, kind) }
   }
 
@@ -71,34 +74,34 @@ public struct CifarBinary: LabeledImages {
     return names.count == kind.classCount ? names : nil
   }
 
-  private func record(_ index: Int) -> (file: MappedFile, offset: Int) {
+  private func find(_ index: Int) -> (file: PictureFile, number: Int) {
     precondition((0..<count).contains(index), "picture \(index) of \(count)")
     let file = starts.lastIndex { $0 <= index } ?? 0
-    return (files[file], (index - starts[file]) * (kind.labelBytes + 3 * Self.plane))
+    return (files[file], index - starts[file])
   }
-  /// A copy of a picture.
+  /// Reads a picture.
   public func image(at index: Int) throws(TTAError) -> Image {
-    let (file, offset) = record(index)
-    return withExtendedLifetime(file) {
-      Image(width: Self.side, height: Self.side) { pixels in
-        guard let base = file.bytes.bindMemory(to: UInt8.self).baseAddress else { return }
-        let red = base + offset + kind.labelBytes
+    let (file, number) = find(index)
+    let offset = number * (kind.labelBytes + 3 * Self.plane) + kind.labelBytes
+    var planes = [UInt8](repeating: 0, count: 3 * Self.plane)
+    try planes.withUnsafeMutableBufferPointer { (buffer) throws(TTAError) in
+      if let base = buffer.baseAddress { try file.read(buffer.count, at: offset, into: base, "picture \(number)") }
+    }
+    return Image(width: Self.side, height: Self.side) { pixels in
+      planes.withUnsafeBufferPointer { planes in
         for i in 0..<Self.plane {
-          pixels[3 * i] = red[i]
-          pixels[3 * i + 1] = red[i + Self.plane]
-          pixels[3 * i + 2] = red[i + 2 * Self.plane]
+          pixels[3 * i] = planes[i]
+          pixels[3 * i + 1] = planes[i + Self.plane]
+          pixels[3 * i + 2] = planes[i + 2 * Self.plane]
         }
       }
     }
   }
   /// Its class; of CIFAR-100 the fine one.
-  public func label(at index: Int) -> Int? {
-    let (file, offset) = record(index)
-    return Int(file.bytes[offset + kind.labelBytes - 1])
-  }
+  public func label(at index: Int) -> Int? { Int(classes[index]) }
   /// The file and the place in it.
   public func name(at index: Int) -> String {
-    let file = starts.lastIndex { $0 <= index } ?? 0
-    return "\(files[file].path)[\(index - starts[file])]"
+    let (file, number) = find(index)
+    return "\(file.path)[\(number)]"
   }
 }

@@ -9,8 +9,8 @@ public import Vision
 public struct IdxImages: LabeledImages {
   /// How many pictures there are.
   public let count: Int
-  private let images: MappedFile
-  private let labels: MappedFile?
+  private let file: PictureFile
+  private let classes: [UInt8]?
   private let width: Int
   private let height: Int
   private let side: Int?
@@ -18,25 +18,25 @@ public struct IdxImages: LabeledImages {
   /// The pictures of a file and the labels of another; `side` is the size to which they are enlarged, bilinearly. Throws where a header
   /// is not that of an idx file, a file has another length than its header says, or the numbers of pictures and labels differ.
   public init(path: String, labels: String?, side: Int? = 32) throws(TTAError) {
-    images = try MappedFile(path: path)
-    let shape = try Self.header(images, axes: 3)
+    let shape = try Self.header(MappedFile(path: path), axes: 3)
+    file = try PictureFile(path: path)
     (count, height, width) = (shape[0], shape[1], shape[2])
     guard width > 0, height > 0 else {
       throw TTAError(.invalidData, "\"\(path)\" has pictures of \(width)×\(height) pixels", hint: "copy or download the file again")
     }
     self.side = side
     guard let labels else {
-      self.labels = nil
+      classes = nil
       return
     }
-    let file = try MappedFile(path: labels)
-    let labelCount = try Self.header(file, axes: 1)[0]
+    let labelFile = try MappedFile(path: labels)
+    let labelCount = try Self.header(labelFile, axes: 1)[0]
     guard labelCount == count else {
       throw TTAError(
         .invalidData, "\(labelCount) labels in \"\(labels)\" for the \(count) pictures of \"\(path)\"",
         hint: "both files must belong to one part of the data set")
     }
-    self.labels = file
+    classes = withExtendedLifetime(labelFile) { Array(labelFile.bytes.dropFirst(8)) }
   }
 
   /// The lengths of the axes of a file of bytes.
@@ -67,10 +67,12 @@ public struct IdxImages: LabeledImages {
   public func image(at index: Int) throws(TTAError) -> Image {
     precondition((0..<count).contains(index), "picture \(index) of \(count)")
     let size = width * height
-    let picture = withExtendedLifetime(images) {
-      Image(width: width, height: height) { pixels in
-        guard let base = images.bytes.bindMemory(to: UInt8.self).baseAddress else { return }
-        let grey = base + 16 + index * size
+    var grey = [UInt8](repeating: 0, count: size)
+    try grey.withUnsafeMutableBufferPointer { (buffer) throws(TTAError) in
+      if let base = buffer.baseAddress { try file.read(size, at: 16 + index * size, into: base, "picture \(index)") }
+    }
+    let picture = Image(width: width, height: height) { pixels in
+      grey.withUnsafeBufferPointer { grey in
         for i in 0..<size {
           pixels[3 * i] = grey[i]
           pixels[3 * i + 1] = grey[i]
@@ -81,7 +83,7 @@ public struct IdxImages: LabeledImages {
     return side.map { picture.resized(width: $0, height: $0, .bilinear) } ?? picture
   }
   /// Its digit.
-  public func label(at index: Int) -> Int? { labels.map { Int($0.bytes[8 + index]) } }
+  public func label(at index: Int) -> Int? { classes.map { Int($0[index]) } }
   /// The file and the place in it.
-  public func name(at index: Int) -> String { "\(images.path)[\(index)]" }
+  public func name(at index: Int) -> String { "\(file.path)[\(index)]" }
 }
