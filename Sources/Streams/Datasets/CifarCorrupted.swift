@@ -4,7 +4,7 @@ public import Engine
 import Foundation
 public import Vision
 
-/// A folder of `<corruption>.npy` files, each five blocks of the same pictures at severities 1 to 5, and `labels.npy`. The files are mapped.
+/// A folder of `<corruption>.npy` files, each five blocks of the same pictures at severities 1 to 5, and `labels.npy`.
 ///
 /// Hendrycks and Dietterich, ICLR 2019. As a data set it is the first corruption's severity 1; a stream shows it under any domain.
 public struct CifarCorrupted: LabeledImages {
@@ -65,7 +65,7 @@ public struct CifarCorrupted: LabeledImages {
         .invalidData, "\"\(path)/\(file).npy\" has \(pictures.count) pictures, expected \(5 * count) as in the other files",
         hint: "copy or download the file again")
     }
-    return try ImageRange(pictures, (severity - 1) * count..<severity * count)
+    return try RelabeledImages(ImageRange(pictures, (severity - 1) * count..<severity * count), labels: classes)
   }
 }
 

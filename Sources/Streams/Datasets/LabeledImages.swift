@@ -19,6 +19,8 @@ public protocol LabeledImages: Sendable {
   func identity(at index: Int) -> UInt64
   /// Domains that the data set has of its own, such as photos and sketches; their places do not overlap.
   var parts: [StreamContents.Part] { get }
+  /// The corruptions that the data set holds, by the names of its files.
+  var corruptions: [String] { get }
   /// The same pictures under a domain, where the data set holds them corrupted already; `nil` where they are to be corrupted.
   func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)?
 }
@@ -30,6 +32,8 @@ extension LabeledImages {
   public func identity(at index: Int) -> UInt64 { UInt64(index) }
   /// None.
   public var parts: [StreamContents.Part] { [] }
+  /// None.
+  public var corruptions: [String] { [] }
   /// They are to be corrupted.
   public func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)? { nil }
   /// All labels, or `nil` where a picture has none.
@@ -80,6 +84,8 @@ public struct ImageRange: LabeledImages {
         ? nil : StreamContents.Part(name: part.name, places: places.lowerBound - start..<places.upperBound - start)
     }
   }
+  /// The corruptions that the whole holds.
+  public var corruptions: [String] { base.corruptions }
   /// The same part of the whole under a domain.
   public func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)? {
     guard let images = try base.images(of: domain) else { return nil }

@@ -39,7 +39,8 @@ final class FramePump: Sendable {
     self.input = input
     self.batchSize = batchSize
     self.maxWait = maxWait
-    let thread = Thread {
+    Thread {
+      Thread.current.name = "tta-frames"
       var number = 0
       while true {
         switch piece(input, number) {
@@ -49,9 +50,7 @@ final class FramePump: Sendable {
         case .end(let failure): return frames.finish(failure)
         }
       }
-    }
-    thread.name = "tta-frames"
-    thread.start()
+    }.start()
   }
 
   deinit {
