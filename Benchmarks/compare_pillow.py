@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 from PIL import Image
+from PIL import __version__ as PILLOW
 
 FILTERS = {"box": Image.Resampling.BOX, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 MODES = ["RGB", "L", "RGBA", "LA", "P", "1"]
@@ -52,6 +53,13 @@ def encoded(random, pixels):
     return buffer.getvalue()
 
 
+def resize(image, size, filter_):
+    """Rows first, then columns: the only order until Pillow 11. Later ones choose by size, which changes single samples of tall pictures."""
+    if int(PILLOW.split(".")[0]) < 12:
+        return image.resize(size, filter_)
+    return image.resize((size[0], image.height), filter_).resize(size, filter_)
+
+
 def centre_crop(pixels, size):
     """torchvision's CenterCrop on an array, padding included."""
     height, width = pixels.shape[:2]
@@ -75,7 +83,7 @@ def write(folder, count, seed):
         decoded = Image.open(io.BytesIO(data)).convert("RGB")
         new_width, new_height = (int(v) for v in np.exp(random.uniform(0, np.log(500), 2)))
         name = list(FILTERS)[random.integers(3)]
-        resized = np.asarray(decoded.resize((new_width, new_height), FILTERS[name]))
+        resized = np.asarray(resize(decoded, (new_width, new_height), FILTERS[name]))
         crop = int(random.integers(1, 300))
         cropped = np.ascontiguousarray(centre_crop(resized, crop))
         tensor = cropped.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
@@ -84,7 +92,7 @@ def write(folder, count, seed):
             "decoded": zlib.crc32(np.asarray(decoded).tobytes()), "resized": zlib.crc32(np.ascontiguousarray(resized).tobytes()),
             "cropped": zlib.crc32(cropped.tobytes()), "tensor": zlib.crc32(np.ascontiguousarray(tensor, "<f4").tobytes())})
     (folder / "cases.json").write_text(json.dumps(cases))
-    print(f"{count} cases in {folder}, Pillow {Image.__version__}")
+    print(f"{count} cases in {folder}, Pillow {PILLOW}")
 
 
 def main():

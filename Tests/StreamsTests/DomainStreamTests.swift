@@ -100,6 +100,23 @@ private struct Levels: LabeledImages {
     #expect(try batch() == compressed)
   }
 
+  /// Two corruptions in sequence: the second sees what the first left, in 8 bits; severity 0 does nothing.
+  @Test func corruptionsInSequence() throws {
+    let (contrast, noise) = (Domain.Step("contrast", severity: 2), Domain.Step("impulse-noise", severity: 3))
+    let nothing = Domain.Step("gaussian-noise", severity: 0)
+    func picture(_ steps: [Domain.Step]) throws -> Image {
+      let segment = StreamSegment(domain: Domain(name: nil, steps: steps), places: [5])
+      return try ImageBatch.image(0, of: DomainStream(ShapesDataset(0..<9), segments: [segment], batchSize: 1).batch(at: 0).images)
+    }
+    let first = try Corruptor(.named("contrast"), severity: 2, table: .cifar, seed: 1)
+    let second = try Corruptor(.named("impulse-noise"), severity: 3, table: .cifar, seed: 1)
+    let original = ShapesDataset(0..<9).render(5)
+    #expect(try picture([contrast, noise]) == second.apply(to: first.apply(to: original, index: 5), index: 5))
+    #expect(try picture([noise, contrast]) == first.apply(to: second.apply(to: original, index: 5), index: 5))
+    #expect(try picture([nothing]) == original)
+    #expect(try picture([nothing, noise]) == second.apply(to: original, index: 5))
+  }
+
   @Test func impossibleStreamsAreRefused() {
     #expect(
       errorThrown { try DomainStream(Levels(count: 1), domains: [.clean], batchSize: 0) }?.message == "batch size 0, expected 1 or more")

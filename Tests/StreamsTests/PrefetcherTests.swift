@@ -94,38 +94,23 @@ import VisionTestSupport
     #expect(try ahead.next() == nil)
   }
 
-  /// Threads of a name, as the system counts them.
-  private func threads(named name: String) -> Int {
-    let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-    return tasks.count { task in
-      (try? String(contentsOfFile: "/proc/self/task/\(task)/comm", encoding: .utf8)) == "\(name)\n"
-    }
-  }
-  /// Whether there come to be so many threads of a name.
-  private func becomes(_ count: Int, _ name: String) -> Bool {
-    for _ in 0..<10_000 {
-      if threads(named: name) == count { return true }
-      Thread.sleep(forTimeInterval: 0.001)
-    }
-    return false
-  }
-
   /// Cancelled before, while and after items are taken, and at the end: no thread stays.
   @Test func noThreadIsLeft() throws {
     for taken in [0, 1, 7, 1_000] {
-      let name = "tta-leak-\(taken)"
+      let roll = ThreadRoll(expected: 4)
       do {
-        let prefetcher = Prefetcher(0..<1_000, depth: 2, threads: 4, name: name) { _ in
+        let prefetcher = Prefetcher(0..<1_000, depth: 2, threads: 4) { _ in
           3
         } make: { number, part in
-          number + part
+          roll.enter()
+          return number + part
         } join: { number, _ in
           number
         }
         for _ in 0..<taken { #expect(try prefetcher.next() != nil) }
-        if taken < 1_000 { #expect(becomes(4, name)) }
+        #expect(roll.waits { roll.count == 4 }, "\(roll.count) threads before the end")
       }
-      #expect(becomes(0, name), "after \(taken) items")
+      #expect(roll.waits { roll.alive == 0 }, "\(roll.alive) threads after \(taken) items")
     }
   }
 
@@ -143,6 +128,44 @@ import VisionTestSupport
     let value = made.value
     Thread.sleep(forTimeInterval: 0.05)
     #expect(made.value == value && value < 10)
+  }
+}
+
+/// The threads that made something, and which of them still live.
+private final class ThreadRoll: @unchecked Sendable {
+  private struct Entry { weak var thread: Thread? }
+  private let condition = NSCondition()
+  private let expected: Int
+  private var entries = [ObjectIdentifier: Entry]()
+  init(expected: Int) { self.expected = expected }
+
+  /// Enters the current thread, and holds it until all that are expected are there.
+  func enter() {
+    condition.lock()
+    defer { condition.unlock() }
+    if entries.count < expected { entries[ObjectIdentifier(Thread.current)] = Entry(thread: Thread.current) }
+    condition.broadcast()
+    while entries.count < expected { condition.wait() }
+  }
+  /// Threads that were seen.
+  var count: Int {
+    condition.lock()
+    defer { condition.unlock() }
+    return entries.count
+  }
+  /// Those of them that have not ended.
+  var alive: Int {
+    condition.lock()
+    defer { condition.unlock() }
+    return entries.values.count { $0.thread != nil }
+  }
+  /// Waits for what comes soon or never.
+  func waits(until isTrue: () -> Bool) -> Bool {
+    for _ in 0..<20_000 {
+      if isTrue() { return true }
+      Thread.sleep(forTimeInterval: 0.001)
+    }
+    return false
   }
 }
 

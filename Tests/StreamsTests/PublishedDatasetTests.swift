@@ -290,6 +290,23 @@ private func level(_ images: any LabeledImages, _ index: Int) throws -> UInt8 { 
         == Corruptor(.named("contrast"), severity: 5, table: .cifar, seed: 1).apply(to: ShapesDataset(0..<40).render(30), index: 30))
   }
 
+  @Test func noiseHasTheStatisticsOfPictures() throws {
+    let noise = try NoiseImages(count: 40, side: 32, seed: 3)
+    #expect(noise.labels == Array(repeating: -1, count: 40) && noise.name(at: 7) == "noise 7")
+    #expect(try noise.image(at: 7) == noise.image(at: 7) && noise.image(at: 7) != noise.image(at: 8))
+    #expect(try NoiseImages(count: 1, side: 32, seed: 4).image(at: 0) != noise.image(at: 0))
+    let pixels = try (0..<40).flatMap { try noise.image(at: $0).pixels }
+    for channel in 0..<3 {
+      let values = stride(from: channel, to: pixels.count, by: 3).map { Double(pixels[$0]) }
+      let mean = values.reduce(0, +) / Double(values.count)
+      // Clipping at 0 and 255 moves the mean by less than two levels.
+      #expect(abs(mean - 255 * Double(Preprocessing.imageNetMean[channel])) < 2.5)
+    }
+    #expect(
+      errorThrown { try NoiseImages(count: 1, side: 0, seed: 1) }?.message
+        == "1 pictures of noise with side 0, expected at least 0 with side 1...4096")
+  }
+
   /// A header that promises more than there is is an error at once; a file that becomes shorter while it is used is an error of a picture.
   @Test func truncatedArrays() throws {
     try with { build in

@@ -11,10 +11,9 @@ public final class Prefetcher<Element: Sendable>: Sendable {
   private let takeNext: @Sendable () throws(TTAError) -> Element?
   private let cancel: @Sendable () -> Void
 
-  /// Makes the items of the given numbers from their parts: `parts` says how many an item has, `make` makes one, `join` the item. `name` is
-  /// what the system calls the threads, of which it keeps fifteen characters.
+  /// Makes the items of the given numbers from their parts: `parts` says how many an item has, `make` makes one, `join` the item.
   public init<Part: Sendable>(
-    _ numbers: Range<Int>, depth: Int = 1, threads: Int = 1, name: String = "tta-prefetch", parts: @escaping @Sendable (Int) -> Int,
+    _ numbers: Range<Int>, depth: Int = 1, threads: Int = 1, parts: @escaping @Sendable (Int) -> Int,
     make: @escaping @Sendable (_ number: Int, _ part: Int) throws(TTAError) -> Part,
     join: @escaping @Sendable (_ number: Int, [Part]) throws(TTAError) -> Element
   ) {
@@ -23,10 +22,7 @@ public final class Prefetcher<Element: Sendable>: Sendable {
     takeNext = { () throws(TTAError) in try ring.take() }
     cancel = { ring.cancel() }
     for _ in 0..<threads {
-      Thread {
-        Thread.current.name = name
-        ring.work()
-      }.start()
+      Thread { ring.work() }.start()
     }
   }
 

@@ -40,7 +40,6 @@ final class FramePump: Sendable {
     self.batchSize = batchSize
     self.maxWait = maxWait
     Thread {
-      Thread.current.name = "tta-frames"
       var number = 0
       while true {
         switch piece(input, number) {

@@ -20,6 +20,8 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Images per batch.") var batch = 64
   @Option(name: .long, help: "Measured batches, after warm-up.") var repeats = 10
   @Flag(name: .long, help: "Every kernel × shape against the peak of this machine, measured in the same run.") var kernels = false
+  @Option(name: .long, help: ArgumentHelp("How fast batches of a data set are made, by number of threads.", valueName: "dataset"))
+  var stream: String?
   @Flag(name: .long, help: "Also the time of each step of the plan.") var profile = false
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var output: OutputOptions
@@ -38,6 +40,10 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     if kernels { return try KernelBenchmark.run(threads: execution.threads ?? Machine.processors, json: output.json) }
+    if let stream {
+      return try StreamBenchmark.run(
+        stream, batch: batch, batches: repeats, threads: execution.threads ?? Machine.processors, json: output.json)
+    }
     guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
     let executor = try execution.makeExecutor()
     let (name, model) = try benchmarked()
