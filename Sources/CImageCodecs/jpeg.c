@@ -38,7 +38,7 @@ typedef struct {
   struct jpeg_destination_mgr destination;
   const uint8_t *rgb;
   uint32_t width, height;
-  int quality;
+  int quality, optimized;
   cic_bytes *encoded;
   size_t capacity;
   uint8_t chunk[CHUNK];
@@ -176,6 +176,7 @@ static void encode(encode_work *work) {
   codec->in_color_space = JCS_RGB;
   jpeg_set_defaults(codec);
   jpeg_set_quality(codec, work->quality, TRUE);
+  codec->optimize_coding = work->optimized ? TRUE : FALSE;
   jpeg_start_compress(codec, TRUE);
   while (codec->next_scanline < codec->image_height) {
     JSAMPROW row = (JSAMPROW)(work->rgb + (size_t)work->width * 3 * codec->next_scanline);
@@ -200,9 +201,10 @@ cic_status cic_jpeg_decode(const uint8_t *data, size_t size, uint64_t max_pixels
   return work.guard.status;
 }
 
-cic_status cic_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, cic_bytes *out, char *message) {
+cic_status cic_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, int optimized, cic_bytes *out,
+                           char *message) {
   *out = (cic_bytes){0};
-  encode_work work = {.rgb = rgb, .width = width, .height = height, .quality = quality, .encoded = out};
+  encode_work work = {.rgb = rgb, .width = width, .height = height, .quality = quality, .optimized = optimized, .encoded = out};
   guard_start(&work.guard, CIC_UNSUPPORTED, message);
   work.codec.err = &work.guard.errors;
   encode(&work);

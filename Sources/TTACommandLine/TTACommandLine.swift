@@ -69,6 +69,7 @@ struct Root: AsyncParsableCommand {
     commandName: "tta", abstract: "Keeps a frozen image classifier accurate while the world it looks at changes.",
     discussion: "Example: tta demo", version: Machine.description,
     subcommands: [
-      DemoCommand.self, AdaptCommand.self, InspectCommand.self, ConvertCommand.self, TrainCommand.self, BenchCommand.self, ListCommand.self,
+      DemoCommand.self, AdaptCommand.self, CorruptCommand.self, InspectCommand.self, ConvertCommand.self, TrainCommand.self,
+      BenchCommand.self, ListCommand.self,
     ])
 }

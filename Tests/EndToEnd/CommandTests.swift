@@ -35,7 +35,7 @@ struct CommandTests {
   @Test(arguments: [
     (["demo", "--strategies", "source,tnet"], "error: unknown strategy \"tnet\"", "hint: nearest names: tent,"),
     (["demo", "--corruptions", "contrst"], "error: unknown corruption \"contrst\"", "hint: nearest names: contrast,"),
-    (["demo", "--severity", "6"], "error: severity 6 of gaussian-noise, expected 1...5", "hint: "),
+    (["demo", "--severity", "6"], "error: severity 6 of gaussian-noise, expected 0...5 in steps of 0.25", "hint: "),
     (["demo", "--images", "0"], "error: --images 0: expected a number from 1 to 10000", "hint: "),
     (["demo", "--no-such-flag"], "error: Unknown option '--no-such-flag'", "hint: "),
     (["adapt", "x.png", "--model", "shapes", "--strategy", "tnet"], "error: unknown strategy \"tnet\"", "hint: nearest names: tent,"),

@@ -24,6 +24,7 @@ struct DemoTests {
     #expect(document.model == "shapes")
     #expect(document.strategies.map(\.name) == ["source", "batch-norm", "tent"])
     #expect(document.images == 100 * document.domains.count)
+    #expect(document.domains.count == 15 && document.domains.contains("frost (procedural)"))
     for strategy in document.strategies {
       #expect((0...100).contains(strategy.error_percent))
       #expect(Set(strategy.per_domain.keys) == Set(document.domains))

@@ -117,6 +117,21 @@ private struct Levels: LabeledImages {
     #expect(try picture([nothing, noise]) == second.apply(to: original, index: 5))
   }
 
+  /// A plan of fading corruptions becomes pictures under both, at fractional severities.
+  @Test func continuouslyChangingPictures() throws {
+    let shapes = ShapesDataset(0..<60)
+    let plan = try StreamPlan(Small.ccc(speed: 20, length: 400), for: StreamContents(shapes, domains: [.clean]), seed: 2)
+    let stream = try DomainStream(shapes, plan: plan, batchSize: 64)
+    let batch = try stream.batch(at: 1)
+    let position = try #require(batch.domains.firstIndex { $0.steps.count == 2 && $0.steps[0].severity != $0.steps[0].severity.rounded() })
+    var expected = shapes.render(batch.places[position])
+    for step in batch.domains[position].steps {
+      let corruptor = try Corruptor(.named(step.corruption), severity: step.severity, table: .cifar, seed: 1)
+      expected = corruptor.apply(to: expected, index: UInt64(batch.places[position]))
+    }
+    #expect(ImageBatch.image(position, of: batch.images) == expected)
+  }
+
   @Test func impossibleStreamsAreRefused() {
     #expect(
       errorThrown { try DomainStream(Levels(count: 1), domains: [.clean], batchSize: 0) }?.message == "batch size 0, expected 1 or more")
@@ -125,7 +140,7 @@ private struct Levels: LabeledImages {
         == "unknown corruption \"fgo\"")
     #expect(
       errorThrown { try DomainStream(Levels(count: 1), domains: [Domain("contrast", severity: 9)], batchSize: 1) }?.message
-        == "severity 9 of contrast, expected 1...5")
+        == "severity 9 of contrast, expected 0...5 in steps of 0.25")
   }
 
   @Test func unlabeledPicturesHaveNoLabels() throws {

@@ -24,6 +24,15 @@ public enum References {
     return folder
   }()
 
+  /// The published photographs of frost, which are not in the repository either: `TTA_FROST`. `nil` where there are none.
+  public static let frost: URL? = {
+    guard let path = ProcessInfo.processInfo.environment["TTA_FROST"] else {
+      print("skipped: pictures with frost; set TTA_FROST to a folder of frost1.png to frost5.jpg")
+      return nil
+    }
+    return URL(fileURLWithPath: path)
+  }()
+
   /// A JSON file as a value.
   public static func decode<T: Decodable>(_ type: T.Type, _ url: URL) throws -> T {
     try JSONDecoder().decode(type, from: Data(contentsOf: url))

@@ -3,6 +3,7 @@
 import CVision
 import Engine
 import Foundation
+import Synchronization
 import Testing
 import Vision
 import VisionTestSupport
@@ -22,7 +23,7 @@ import VisionTestSupport
     let error = errorThrown { try CorruptionKind.named("gausian_noise") }
     #expect(error?.code == .usage)
     #expect(error?.message == "unknown corruption \"gausian_noise\"")
-    #expect(error?.hint == "nearest names: gaussian-noise, impulse-noise, brightness")
+    #expect(error?.hint == "nearest names: gaussian-noise, shot-noise, gaussian-blur")
   }
 
   @Test func groupsHoldTheirMembers() throws {
@@ -35,9 +36,9 @@ import VisionTestSupport
 
   @Test func severitiesAreChecked() throws {
     let kind = try CorruptionKind.named("contrast")
-    for severity in [0, 6] {
+    for severity in [-1, 6] {
       let error = errorThrown { try Corruptor(kind, severity: severity, table: .cifar, seed: 0) }
-      #expect(error?.message == "severity \(severity) of contrast, expected 1...5")
+      #expect(error?.message == "severity \(severity) of contrast, expected 0...5 in steps of 0.25")
     }
   }
 
@@ -48,6 +49,9 @@ import VisionTestSupport
 }
 
 @Suite struct CorruptionLawTests {
+  private static let deterministic = [
+    "defocus-blur", "zoom-blur", "brightness", "contrast", "pixelate", "jpeg-compression", "gaussian-blur", "saturate",
+  ]
   static let sizes = [(32, 32), (224, 224), (1, 1), (2, 3), (17, 64)]
 
   @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func everySizeKeepsItsSize(
@@ -71,21 +75,53 @@ import VisionTestSupport
     let first = try picture(seed: 1, severity: 3, index: 7)
     #expect(try picture(seed: 1, severity: 3, index: 7) == first)
     #expect(try picture(seed: 1, severity: 3, index: 7) != picture(seed: 1, severity: 4, index: 7))
-    let isRandom = kind.family == .noise
+    let isRandom = !Self.deterministic.contains(kind.name)
     #expect(try (picture(seed: 2, severity: 3, index: 7) != first) == isRandom)
     #expect(try (picture(seed: 1, severity: 3, index: 8) != first) == isRandom)
   }
 
+  /// Pictures made by several threads, in any order, are those made one after the other.
+  @Test(arguments: CorruptionKind.all) func threadsAndOrderChangeNothing(_ kind: CorruptionKind) throws {
+    let images = (0..<24).map { Patterns.noise(width: 32 + $0 % 2, height: 32) }
+    let corruptor = try Corruptor(kind, severity: 2, table: .cifar, seed: 11)
+    let expected = images.indices.map { corruptor.apply(to: images[$0], index: UInt64($0)) }
+    let found = Mutex([Int: Image]())
+    DispatchQueue.concurrentPerform(iterations: images.count) { number in
+      let place = images.count - 1 - number
+      let picture = corruptor.apply(to: images[place], index: UInt64(place))
+      found.withLock { $0[place] = picture }
+    }
+    #expect(found.withLock { found in images.indices.allSatisfy { found[$0] == expected[$0] } })
+  }
+
   /// Random pictures are part of published results: a change of these numbers is a change of every stream.
-  @Test(arguments: [("gaussian-noise", 3_876_267_050 as UInt32), ("impulse-noise", 325_112_334)]) func picturesStayWhatTheyWere(
-    _ name: String, _ expected: UInt32
-  ) throws {
+  @Test(arguments: [
+    ("gaussian-noise", 3_459_276_989 as UInt32),
+    ("shot-noise", 2_719_957_710),
+    ("impulse-noise", 3_254_188_757),
+    ("defocus-blur", 41_112_324),
+    ("glass-blur", 4_123_787_517),
+    ("motion-blur", 3_240_286_829),
+    ("zoom-blur", 607_462_579),
+    ("snow", 3_152_466_694),
+    ("frost", 1_798_272_988),
+    ("fog", 3_129_792_495),
+    ("brightness", 3_609_334_888),
+    ("contrast", 2_292_683_332),
+    ("elastic-transform", 1_923_235_973),
+    ("pixelate", 4_118_508_254),
+    ("jpeg-compression", 369_069_171),
+    ("speckle-noise", 2_762_287_722),
+    ("gaussian-blur", 4_090_261_896),
+    ("spatter", 3_225_699_870),
+    ("saturate", 3_950_938_706),
+  ]) func picturesStayWhatTheyWere(_ name: String, _ expected: UInt32) throws {
     let corruptor = try Corruptor(.named(name), severity: 5, table: .cifar, seed: 1)
     let pixels = (0..<10).flatMap { corruptor.apply(to: Patterns.reference(side: 32), index: $0).pixels }
     #expect(crc32(pixels) == expected)
   }
 
-  /// The strongest severity changes more than the weakest.
+  /// The strongest severity changes more than the weakest, but where the published parameters say otherwise.
   @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func severityGrows(_ kind: CorruptionKind, _ table: CorruptionTable) throws
   {
     let image = Patterns.reference(side: table.side)
@@ -93,73 +129,31 @@ import VisionTestSupport
       let result = try Corruptor(kind, severity: severity, table: table, seed: 3).apply(to: image, index: 0)
       return zip(image.pixels, result.pixels).reduce(0) { $0 + (Int($1.0) - Int($1.1)) * (Int($1.0) - Int($1.1)) }
     }
-    #expect(errors[0] < errors[1])
-  }
-
-  /// Exact law of the truncated noise at grey 100: chi-square over its levels.
-  @Test func gaussianNoiseFollowsItsLaw() throws {
-    let deviation = 0.08 * 255
-    var counts = [Int](repeating: 0, count: 256)
-    let corruptor = try Corruptor(.named("gaussian-noise"), severity: 3, table: .cifar, seed: 5)
-    for index in 0..<100 {
-      for sample in corruptor.apply(to: Patterns.flat(100, width: 32, height: 32), index: UInt64(index)).pixels { counts[Int(sample)] += 1 }
-    }
-    let total = Double(counts.reduce(0, +))
-    func below(_ level: Double) -> Double { 0.5 * erfc((100 - level) / deviation / 2.0.squareRoot()) }
-    var statistic = 0.0
-    var levels = 0
-    for level in 1..<255 {
-      let expected = total * (below(Double(level + 1)) - below(Double(level)))
-      if expected > 5 {
-        statistic += (Double(counts[level]) - expected) * (Double(counts[level]) - expected) / expected
-        levels += 1
-      }
-    }
-    #expect(abs(statistic - Double(levels)) < 5 * (2 * Double(levels)).squareRoot())
-  }
-
-  @Test func impulseNoiseHitsItsShare() throws {
-    let corruptor = try Corruptor(.named("impulse-noise"), severity: 5, table: .imagenet, seed: 5)
-    let samples = corruptor.apply(to: Patterns.flat(100, width: 224, height: 224), index: 0).pixels
-    let (low, high) = (samples.count { $0 == 0 }, samples.count { $0 == 255 })
-    let count = Double(samples.count)
-    #expect(abs(Double(low + high) / count - 0.27) < 5 * (0.27 * 0.73 / count).squareRoot())
-    #expect(abs(Double(low) - Double(high)) < 5 * (0.27 * count).squareRoot())
-    #expect(low + high + samples.count { $0 == 100 } == samples.count)
+    let isPublishedOtherwise = ["elastic-transform", "saturate"].contains(kind.name)
+    #expect(isPublishedOtherwise || errors[0] < errors[1])
+    #expect(errors.allSatisfy { $0 > 0 })
   }
 }
 
 /// Draws and loops are the same whatever the instruction set.
 @Suite struct VariantTests {
-  static let variants = [CVISION_PORTABLE, CVISION_AVX2, CVISION_AVX512]
+  private static let variants = [CVISION_PORTABLE, CVISION_AVX2, CVISION_AVX512]
   private let words = cvision_words(seed: 1 << 40 + 3, tag: 77, picture: 1 << 33 + 5)
 
-  @Test(arguments: variants) func variantsAgree(_ variant: cvision_variant) throws {
-    let image = Patterns.reference(side: 61)
-    let count = image.pixels.count
-    let weights = DiscKernel(radius: 6, deviation: 0.5)
-    func run(_ variant: cvision_variant) -> (uniforms: [Float], normals: [Float], noisy: [UInt8], salted: [UInt8], blurred: [UInt8])? {
-      var uniforms = [Float](repeating: 0, count: count)
-      var normals = uniforms
-      var noisy = [UInt8](repeating: 0, count: count)
-      var salted = noisy
-      var blurred = noisy
-      guard cvision_uniforms(variant, words, &uniforms, count) == 1 else { return nil }
-      _ = cvision_normals(variant, words, &normals, count)
-      _ = cvision_add_noise(variant, image.pixels, normals, 0.1, &noisy, count)
-      _ = cvision_add_impulses(variant, image.pixels, uniforms, uniforms.reversed(), 0.2, &salted, count)
-      _ = cvision_correlate(variant, image.pixels, image.width, image.height, weights.weights, weights.reach, &blurred)
-      return (uniforms, normals, noisy, salted, blurred)
+  @Test(arguments: CorruptionKind.all, CorruptionTable.allCases) func variantsAgree(_ kind: CorruptionKind, _ table: CorruptionTable) throws
+  {
+    defer { cvision_use(CVISION_FASTEST) }
+    for severity in [1, 2, 5] {
+      let corruptor = try Corruptor(kind, severity: severity, table: table, seed: 3)
+      let image = Patterns.reference(side: 61)
+      let expected = corruptor.apply(to: image, index: 9)
+      for variant in Self.variants where cvision_use(variant) == 1 { #expect(corruptor.apply(to: image, index: 9) == expected) }
     }
-    guard let result = run(variant) else { return }
-    let expected = try #require(run(CVISION_FASTEST))
-    #expect(result.uniforms == expected.uniforms && result.normals == expected.normals)
-    #expect(result.noisy == expected.noisy && result.salted == expected.salted && result.blurred == expected.blurred)
   }
 
   @Test func wordsArePhiloxBlocks() {
     var uniforms = [Float](repeating: 0, count: 1003)
-    _ = cvision_uniforms(CVISION_FASTEST, words, &uniforms, uniforms.count)
+    cvision_uniforms(words, &uniforms, uniforms.count)
     for place in [0, 1, 2, 3, 4, 255, 256, 1002] {
       let block = Philox(seed: words.seed).block(UInt64(words.tag) << 32 | UInt64(place / 4), words.picture)
       #expect(uniforms[place] == Float(block[place % 4] >> 8) * 0x1p-24)
@@ -169,7 +163,7 @@ import VisionTestSupport
   /// Distribution function of the normal law at each draw gives its word back.
   @Test func normalsAreQuantiles() {
     var normals = [Float](repeating: 0, count: 20_000)
-    _ = cvision_normals(CVISION_FASTEST, words, &normals, normals.count)
+    cvision_normals(words, &normals, normals.count)
     for place in normals.indices {
       let block = Philox(seed: words.seed).block(UInt64(words.tag) << 32 | UInt64(place / 4), words.picture)
       let p = (Double(block[place % 4]) + 0.5) * 0x1p-32

@@ -41,16 +41,20 @@ private struct InjectedCases: Decodable {
   static let all: [InjectedCase] = {
     guard let folder = References.corruptions else { return [] }
     let cases = (try? References.decode(InjectedCases.self, folder.appending(path: "inject/cases.json")))?.cases ?? []
-    return cases.filter { item in CorruptionKind.all.contains { $0.fileName == item.corruption } }
+    // The pictures of frost need the photographs, which are in nobody's reference set.
+    return cases.filter { $0.corruption != "frost" || References.frost != nil }
   }()
 }
 
-private let deterministic = ["defocus_blur", "brightness", "contrast", "pixelate"]
+private let deterministic = [
+  "defocus_blur", "zoom_blur", "brightness", "contrast", "saturate", "pixelate", "jpeg_compression", "gaussian_blur",
+]
 
 /// Applies a case's corruption with its recorded draws.
 private func replay(_ item: InjectedCase, in folder: URL, to image: Image, _ table: CorruptionTable) throws -> PictureDifference {
-  let corruptor = try Corruptor(.named(item.corruption), severity: item.severity, table: table, seed: 0)
-  var draws = try CorruptionDraws(replaying: item.draws.map { try NumpyArray(path: folder.appending(path: $0.file).path).tensor().values })
+  let corruptor = try Corruptor(
+    .named(item.corruption), severity: item.severity, table: table, seed: 0, frostDirectory: References.frost?.path)
+  var draws = try CorruptionDraws(replaying: item.draws.map { try RecordedDraws.load(folder.appending(path: $0.file)) })
   let expected = try ImageCodec.load(folder.appending(path: item.out).path)
   return PictureDifference(corruptor.apply(to: image, draws: &draws), expected)
 }
@@ -65,13 +69,15 @@ private func tile(_ position: Int, of strip: Image, side: Int) -> Image {
   return Image(width: side, height: side, pixels: pixels)
 }
 
-/// Nothing may differ, except one level of a few samples of the defocus blur, which the original sums in another order.
-private func isClose(_ difference: PictureDifference, _ name: String) -> Bool {
-  name == "defocus_blur"
-    ? difference.largest <= 1 && Double(difference.differing) < 0.002 * Double(difference.samples) : difference.differing == 0
+/// Nothing may differ, except one level of a few samples where the original computes in another order: 0.2 % for the defocus blur, 0.1 %
+/// for the elastic transform and spatter. `flat`: the synthetic picture has large flat areas, where elastic may differ in 2 %.
+private func isClose(_ difference: PictureDifference, _ name: String, flat: Bool = false) -> Bool {
+  let shares = ["defocus_blur": 0.002, "elastic_transform": flat ? 0.02 : 0.001, "spatter": 0.001]
+  guard let share = shares[name] else { return difference.differing == 0 }
+  return difference.largest <= 1 && Double(difference.differing) < share * Double(difference.samples)
 }
 
-@Suite struct SyntheticCorruptionTests {
+@Suite struct SyntheticCorruptionReferenceTests {
   private let cases: SyntheticCases
   init() throws { cases = try #require(SyntheticCases.all) }
 
@@ -79,13 +85,13 @@ private func isClose(_ difference: PictureDifference, _ name: String) -> Bool {
     #expect(try ImageCodec.load(SyntheticCases.folder.appending(path: "syn32.png").path) == Patterns.reference(side: 32))
     #expect(crc32(Patterns.reference(side: 32).pixels) == cases.crc32_clean_32)
     #expect(crc32(Patterns.reference(side: 224).pixels) == cases.crc32_clean_224)
-    #expect(cases.inject32.count == 6 && cases.det224.count == 20)
+    #expect(cases.inject32.count == 30 && cases.det224.count == 40)
   }
 
   @Test func recordedDrawsGiveTheOriginalsPicture() throws {
     for item in cases.inject32 {
       let difference = try replay(item, in: SyntheticCases.folder, to: Patterns.reference(side: 32), .cifar)
-      #expect(difference.differing == 0, "\(item.testDescription): \(difference)")
+      #expect(isClose(difference, item.corruption, flat: true), "\(item.testDescription): \(difference)")
     }
   }
 
@@ -102,19 +108,23 @@ private func isClose(_ difference: PictureDifference, _ name: String) -> Bool {
       to: Patterns.reference(side: 224), index: 0)
     for sample in expected.pixels_yx_rgb {
       let start = (sample[0] * 224 + sample[1]) * 3
-      for channel in 0..<3 { #expect(abs(Int(picture.pixels[start + channel]) - sample[2 + channel]) <= (name == "defocus_blur" ? 1 : 0)) }
+      for channel in 0..<3 {
+        #expect(
+          abs(Int(picture.pixels[start + channel]) - sample[2 + channel]) <= (name == "defocus_blur" || name == "gaussian_blur" ? 1 : 0))
+      }
     }
     for channel in 0..<3 {
       let sum = stride(from: channel, to: picture.pixels.count, by: 3).reduce(0) { $0 + Int(picture.pixels[$1]) }
-      #expect(abs(Double(sum) / (224 * 224) - expected.mean_rgb[channel]) < 0.002)
+      #expect(abs(Double(sum) / (224 * 224) - expected.mean_rgb[channel]) < (name == "gaussian_blur" ? 0.01 : 0.002))
     }
-    if name != "defocus_blur" { #expect(crc32(picture.pixels) == expected.crc32) }
+    // The reference's weights of wide Gaussians come from NumPy's exp for AVX-512, which is off in the last bit: a level in flat areas.
+    if name != "defocus_blur", name != "gaussian_blur" || severity > 3 { #expect(crc32(picture.pixels) == expected.crc32) }
   }
 }
 
 /// The references with photographs, which are not in the repository.
 @Suite(.enabled(if: References.corruptions != nil, "no corruption references; set TTA_CORRUPTION_REFERENCES"))
-struct PhotographCorruptionTests {
+struct PhotographCorruptionReferenceTests {
   private let folder: URL
   init() throws { folder = try #require(References.corruptions) }
 
@@ -130,7 +140,7 @@ struct PhotographCorruptionTests {
     let isSmall = item.dir == "cifar"
     let difference = try replay(
       item, in: folder.appending(path: "inject/\(item.dir)"), to: isSmall ? cifar(index) : imageNet(index), isSmall ? .cifar : .imagenet)
-    #expect(difference.differing == 0, "\(difference)")
+    #expect(isClose(difference, item.corruption), "\(difference)")
   }
 
   @Test(arguments: deterministic, 1...5) func smallPictures(_ name: String, _ severity: Int) throws {

@@ -48,8 +48,10 @@ cic_status cic_jpeg_decode(const uint8_t *data, size_t size, uint64_t max_pixels
 /// Encodes RGB rows as an 8-bit PNG at a zlib level 0...9.
 cic_status cic_png_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int level, cic_bytes *out, char *message);
 
-/// Encodes RGB rows as a baseline JPEG: quality 1...100, chroma halved in both directions, standard Huffman tables.
-cic_status cic_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, cic_bytes *out, char *message);
+/// Encodes RGB rows as a baseline JPEG: quality 1...100, chroma halved in both directions, standard Huffman tables or,
+/// where `optimized`, those of the picture: a smaller file of the same pixels.
+cic_status cic_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, int optimized, cic_bytes *out,
+                           char *message);
 
 /// Frees what a decoder or an encoder handed out; NULL is allowed.
 void cic_free(void *memory);

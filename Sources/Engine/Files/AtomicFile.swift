@@ -38,9 +38,9 @@ public struct AtomicFile: ~Copyable {
     }
     if let failure { throw failure }
   }
-  /// Puts the file in its place.
-  public consuming func commit() throws(TTAError) {
-    let synced = fsync(descriptor) == 0
+  /// Puts the file in its place, by default once it is on the disk.
+  public consuming func commit(synced waits: Bool = true) throws(TTAError) {
+    let synced = !waits || fsync(descriptor) == 0
     let closed = close(descriptor) == 0
     descriptor = -1
     guard synced, closed, rename(temporary, path) == 0 else { throw Self.failure(path) }
@@ -58,5 +58,16 @@ public struct AtomicFile: ~Copyable {
     var file = try AtomicFile(path: path)
     try file.write(text)
     try file.commit()
+  }
+
+  /// Writes all bytes of one of many files: whole or not there, but a crash of the machine may lose it.
+  package static func write(_ bytes: [UInt8], to path: String) throws(TTAError) {
+    var file = try AtomicFile(path: path)
+    var failure: TTAError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(TTAError) { try file.write(buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    try file.commit(synced: false)
   }
 }

@@ -9,6 +9,8 @@ struct DomainRoute: Sendable {
   /// The corruptions in order, each for every table that may be needed.
   private let steps: [[CorruptionTable: Corruptor]]
   private let options: DomainStream.Options
+  /// Whether the data set holds the domain corrupted, as it was published.
+  let isPublished: Bool
 
   /// Throws for unknown corruptions and severities, and where the data set cannot show the domain.
   init(_ domain: Domain, _ images: any LabeledImages, _ options: DomainStream.Options) throws(TTAError) {
@@ -21,28 +23,22 @@ struct DomainRoute: Sendable {
       }
       self.images = corrupted
       steps = []
+      isPublished = true
       return
     }
     self.images = images
+    isPublished = false
     var steps = [[CorruptionTable: Corruptor]]()
     for step in domain.steps where step.severity != 0 {
       let kind = try CorruptionKind.named(step.corruption)
       var tables = [CorruptionTable: Corruptor]()
       for table in CorruptionTable.allCases where options.table == nil || options.table == table {
-        tables[table] = try Self.corruptor(kind, step, table, seed: options.seed)
+        tables[table] = try Corruptor(
+          kind, severity: step.severity, table: table, seed: options.seed, frostDirectory: options.frostDirectory)
       }
       steps.append(tables)
     }
     self.steps = steps
-  }
-
-  private static func corruptor(
-    _ kind: CorruptionKind, _ step: Domain.Step, _ table: CorruptionTable, seed: UInt64
-  ) throws(TTAError) -> Corruptor {
-    guard let severity = Int(exactly: step.severity) else {
-      throw TTAError(.unsupported, "severity \(step.severity) of \(kind.name), expected 1, 2, 3, 4 or 5", hint: "choose a whole severity")
-    }
-    return try Corruptor(kind, severity: severity, table: table, seed: seed)
   }
 
   /// The picture of a place at the model's size.

@@ -32,6 +32,8 @@ public struct DomainStream: Sendable {
     public var table: CorruptionTable?
     /// Passes corrupted pictures through a JPEG of quality 85, as the published corrupted ImageNet has.
     public var jpeg85 = false
+    /// A folder with the published photographs of frost; `nil` makes frost procedural.
+    public var frostDirectory: String?
     /// What happens when a picture cannot be read.
     public var onBadImage = BadImagePolicy.skip
 
@@ -69,13 +71,16 @@ public struct DomainStream: Sendable {
     var routeNumbers = [[Int]]()
     var (starts, pictureStarts) = ([Int](), [Int]())
     var (total, pictures) = (0, 0)
+    var hasPhotographs = options.frostDirectory != nil
     for segment in segments {
       precondition(segment.places.allSatisfy { (0..<images.count).contains($0) }, "a place outside the data set")
       var numbers = [Int]()
       for domain in segment.allDomains {
         let number = known[domain] ?? routes.count
         if number == routes.count {
-          routes.append(try DomainRoute(domain, images, options))
+          let route = try DomainRoute(domain, images, options)
+          hasPhotographs = hasPhotographs || route.isPublished
+          routes.append(route)
           known[domain] = number
         }
         numbers.append(number)
@@ -87,7 +92,7 @@ public struct DomainStream: Sendable {
       pictures += segment.places.count
     }
     self.images = images
-    self.segments = segments
+    self.segments = hasPhotographs ? segments.map { $0.withFrostPhotographs() } : segments
     self.batchSize = batchSize
     self.options = options
     self.arrival = arrival

@@ -29,6 +29,13 @@ public struct StreamSegment: Hashable, Sendable {
     }
   }
 
+  /// The same pictures, frost marked as made from the published photographs.
+  func withFrostPhotographs() -> StreamSegment {
+    var segment = self
+    segment.domain.hasFrostPhotographs = domain.hasFrost
+    for number in mixture.indices { segment.mixture[number].hasFrostPhotographs = mixture[number].hasFrost }
+    return segment
+  }
   /// The domain of the picture at a position.
   public func domain(at position: Int) -> Domain { mixture.isEmpty ? domain : mixture[mixtureNumbers[position]] }
   /// All domains that occur.

@@ -114,7 +114,7 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   private func finish(_ evaluation: SideBySideEvaluation, _ loaded: LoadedModel, _ executor: Executor, seconds: Double) throws {
-    let summary = EvaluationSummary(model: loaded.source, evaluation) { $0.corruption ?? "clean" }
+    let summary = EvaluationSummary(model: loaded.source, evaluation) { $0.label }
     let finding = Findings.sentence(evaluation.standings)
     for contestant in evaluation.contestants {
       let incidents = contestant.runtime.incidents

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Engine
+import Foundation
 import ModelIO
 import TTA
 import Vision
@@ -89,15 +90,39 @@ struct ListArchitectures: AsyncParsableCommand {
 
 struct ListCorruptions: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "corruptions", abstract: "Corruptions by name.", discussion: "Example: tta list corruptions")
+    commandName: "corruptions", abstract: "Corruptions by name, their groups, and the parameters of both published tables.",
+    discussion: "Example: tta list corruptions --group noise")
+  @Option(name: .long, help: "standard, extra, all, noise, blur, weather, digital, or a name.") var group = "all"
   @OptionGroup var output: OutputOptions
-  private struct Row: Encodable { var name: String, family: String, standard: Bool }
+  private struct Row: Encodable {
+    var name: String, family: String, standard: Bool
+    var parameters: [String], cifar: [[Double]], imagenet: [[Double]]
+  }
 
   func run() async throws {
-    let rows = CorruptionKind.all.map { Row(name: $0.name, family: $0.family.rawValue, standard: $0.isStandard) }
-    if output.json { return try Console.json(rows) }
-    var table = TextTable(["name", "family", "standard"])
-    for row in rows { table.add([row.name, row.family, row.standard ? "yes" : "no"]) }
+    let kinds = try CorruptionKind.group(group)
+    if output.json {
+      return try Console.json(
+        kinds.map {
+          Row(
+            name: $0.name, family: $0.family.rawValue, standard: $0.isStandard, parameters: $0.parameters.names,
+            cifar: $0.parameters.cifar, imagenet: $0.parameters.imagenet)
+        })
+    }
+    var table = TextTable(["name", "groups", "parameters", "cifar 1…5", "imagenet 1…5"])
+    for kind in kinds {
+      table.add([
+        kind.name, (kind.isStandard ? "standard" : "extra") + ", \(kind.family.rawValue)", kind.parameters.names.joined(separator: ", "),
+        Self.rows(kind.parameters.cifar), Self.rows(kind.parameters.imagenet),
+      ])
+    }
     table.lines.forEach(Console.result)
+  }
+  /// `1 2 3`, or `(6, 1) (6, 1.5)` where a severity has several numbers.
+  private static func rows(_ rows: [[Double]]) -> String {
+    rows.map { row in
+      let numbers = row.map { String(format: "%g", $0) }.joined(separator: ", ")
+      return row.count == 1 ? numbers : "(\(numbers))"
+    }.joined(separator: " ")
   }
 }

@@ -1,6 +1,6 @@
 // The protocol of all corruptions, and the two tables of their parameters.
 
-public import Engine
+import CVision
 
 /// A common corruption at one severity of one table.
 ///
@@ -26,43 +26,13 @@ public enum CorruptionTable: String, Codable, Sendable, CaseIterable {
   public static func suited(toHeight height: Int, width: Int) -> CorruptionTable { min(height, width) < 96 ? .cifar : .imagenet }
 }
 
-/// The published parameters of a corruption, severities 1...5 in order.
-struct SeverityRows<Row: Sendable>: Sendable {
-  let cifar: [Row]
-  let imagenet: [Row]
+extension Image {
+  /// The size for the loops in C.
+  var loopSize: cvision_size { cvision_size(width: width, height: height) }
 
-  subscript(table: CorruptionTable, severity: Int) -> Row { (table == .cifar ? cifar : imagenet)[severity - 1] }
-}
-
-/// One corruption at one severity for a whole stream: which picture it makes depends on the seed and the picture's number only.
-public struct Corruptor: Sendable {
-  /// Which corruption.
-  public let kind: CorruptionKind
-  /// 1...5.
-  public let severity: Int
-  /// Whose parameters.
-  public let table: CorruptionTable
-  /// The stream's seed.
-  public let seed: UInt64
-  private let corruption: any Corruption
-
-  /// A corruption ready for use; a severity outside 1...5 is an error.
-  public init(_ kind: CorruptionKind, severity: Int, table: CorruptionTable, seed: UInt64) throws(TTAError) {
-    guard (1...5).contains(severity) else {
-      throw TTAError(.usage, "severity \(severity) of \(kind.name), expected 1...5", hint: "5 is the strongest and the benchmarks' default")
-    }
-    self.kind = kind
-    self.severity = severity
-    self.table = table
-    self.seed = seed
-    corruption = kind.make(table, severity)
+  /// A picture of the same size whose samples a loop writes from these.
+  func changed(_ loop: (_ samples: UnsafePointer<UInt8>, _ out: UnsafeMutablePointer<UInt8>) -> Void) -> Image {
+    guard !pixels.isEmpty else { return self }
+    return Image(width: width, height: height) { out in withPixels { samples in loop(samples, out) } }
   }
-
-  /// The corrupted picture number `index`.
-  public func apply(to image: Image, index: UInt64) -> Image {
-    var draws = CorruptionDraws(seed: seed, corruption: kind.id, severity: severity, picture: index)
-    return corruption.apply(to: image, draws: &draws)
-  }
-  /// The corrupted picture with recorded draws.
-  package func apply(to image: Image, draws: inout CorruptionDraws) -> Image { corruption.apply(to: image, draws: &draws) }
 }

@@ -8,11 +8,11 @@ public struct CorruptionKind: Sendable, Hashable {
   public enum Family: String, Codable, Sendable, CaseIterable {
     /// Added noise.
     case noise
-    /// Defocus and motion.
+    /// Lenses and motion.
     case blur
-    /// Snow, frost, fog, brightness.
+    /// Snow, frost, fog, light, drops.
     case weather
-    /// Contrast, resampling, compression.
+    /// Contrast, distortion, resampling, compression.
     case digital
   }
 
@@ -24,28 +24,45 @@ public struct CorruptionKind: Sendable, Hashable {
   public let isStandard: Bool
   /// Its place in the published order, from 1 on; part of the key of its random numbers.
   package let id: UInt8
-  /// The corruption at a severity 1...5.
-  let make: @Sendable (CorruptionTable, Int) -> any Corruption
+  /// What makes the pictures.
+  let type: any TabulatedCorruption.Type
 
-  private init(
-    _ id: UInt8, _ name: String, _ family: Family, standard: Bool = true, make: @escaping @Sendable (CorruptionTable, Int) -> any Corruption
-  ) {
+  private init(_ id: UInt8, _ name: String, _ family: Family, _ type: any TabulatedCorruption.Type) {
     self.id = id
     self.name = name
     self.family = family
-    isStandard = standard
-    self.make = make
+    isStandard = id <= 15
+    self.type = type
   }
 
   /// All corruptions, the standard ones first and in the standard order.
   public static let all: [CorruptionKind] = [
-    CorruptionKind(1, "gaussian-noise", .noise) { GaussianNoise($0, $1) },
-    CorruptionKind(3, "impulse-noise", .noise) { ImpulseNoise($0, $1) },
-    CorruptionKind(4, "defocus-blur", .blur) { DefocusBlur($0, $1) },
-    CorruptionKind(11, "brightness", .weather) { Brightness($0, $1) },
-    CorruptionKind(12, "contrast", .digital) { Contrast($0, $1) },
-    CorruptionKind(14, "pixelate", .digital) { Pixelate($0, $1) },
+    CorruptionKind(1, "gaussian-noise", .noise, GaussianNoise.self),
+    CorruptionKind(2, "shot-noise", .noise, ShotNoise.self),
+    CorruptionKind(3, "impulse-noise", .noise, ImpulseNoise.self),
+    CorruptionKind(4, "defocus-blur", .blur, DefocusBlur.self),
+    CorruptionKind(5, "glass-blur", .blur, GlassBlur.self),
+    CorruptionKind(6, "motion-blur", .blur, MotionBlur.self),
+    CorruptionKind(7, "zoom-blur", .blur, ZoomBlur.self),
+    CorruptionKind(8, "snow", .weather, Snow.self),
+    CorruptionKind(9, "frost", .weather, Frost.self),
+    CorruptionKind(10, "fog", .weather, Fog.self),
+    CorruptionKind(11, "brightness", .weather, Brightness.self),
+    CorruptionKind(12, "contrast", .digital, Contrast.self),
+    CorruptionKind(13, "elastic-transform", .digital, ElasticTransform.self),
+    CorruptionKind(14, "pixelate", .digital, Pixelate.self),
+    CorruptionKind(15, "jpeg-compression", .digital, JPEGCompression.self),
+    CorruptionKind(16, "speckle-noise", .noise, SpeckleNoise.self),
+    CorruptionKind(17, "gaussian-blur", .blur, GaussianBlur.self),
+    CorruptionKind(18, "spatter", .weather, Spatter.self),
+    CorruptionKind(19, "saturate", .digital, Saturate.self),
   ]
+
+  /// The published parameters and those between them.
+  public var parameters: SeverityTable { type.parameters }
+
+  /// The name where results are shown: `frost (procedural)` where frost is made without the published photographs.
+  public func label(hasPhotographs: Bool = false) -> String { type == Frost.self && !hasPhotographs ? "\(name) (procedural)" : name }
 
   /// The name of the published files: `gaussian_noise`.
   public var fileName: String { String(name.map { $0 == "-" ? "_" : $0 }) }

@@ -6,16 +6,20 @@ import Foundation
 package struct DiscKernel: Sendable {
   /// Largest offset with a weight.
   package let reach: Int
+  /// Whether the disc lies on half pixels: the weights of 0, 1, … are those of the offsets d and -(d + 1).
+  package let isEven: Bool
   /// Weight at (|dy|, |dx|), `reach + 1` squared, rounded to float as the original stores it.
   package let weights: [Float]
 
-  /// A disc on a grid of at least 17×17, smoothed by a Gaussian of 3×3 taps (5×5 above radius 8), the grid's border reflected.
+  /// A disc on a grid of at least 17×17, or of half pixels where the radius is 8.5, 9.5, …, smoothed by a Gaussian of 3×3 taps (5×5 above radius 8), the grid's border reflected.
   package init(radius: Double, deviation: Double) {
-    let half = radius <= 8 ? 8 : Int(radius)
+    isEven = radius > 8 && radius != radius.rounded()
     let taps = radius <= 8 ? 1 : 2
-    let side = 2 * half + 1
+    let side = radius <= 8 ? 17 : Int(2 * radius) + 1
+    let half = side / 2
+    let middle = Double(side - 1) / 2
     var disc = (0..<side * side).map { i -> Float in
-      let (y, x) = (Double(i / side - half), Double(i % side - half))
+      let (y, x) = (Double(i / side) - middle, Double(i % side) - middle)
       return x * x + y * y <= radius * radius ? 1 : 0
     }
     let count = disc.reduce(0, +)
@@ -23,7 +27,7 @@ package struct DiscKernel: Sendable {
     disc = Self.smoothed(disc, side: side, deviation: deviation, taps: taps)
     let quarter = { (y: Int, x: Int) in disc[(half + y) * side + half + x] }
     var reach = 0
-    for y in 0...half { for x in 0...half where quarter(y, x) != 0 { reach = max(reach, x, y) } }
+    for y in 0..<side - half { for x in 0..<side - half where quarter(y, x) != 0 { reach = max(reach, x, y) } }
     self.reach = reach
     let width = reach + 1
     weights = (0..<width * width).map { quarter($0 / width, $0 % width) }
@@ -31,6 +35,7 @@ package struct DiscKernel: Sendable {
 
   /// A separable Gaussian of `2 taps + 1` weights in float, rows first, border reflected without repeating its edge.
   private static func smoothed(_ plane: [Float], side: Int, deviation: Double, taps: Int) -> [Float] {
+    guard deviation > 0 else { return plane }
     let raw = (0...taps).map { exp(-Double($0 * $0) / (2 * deviation * deviation)) }
     let total = raw[0] + 2 * raw.dropFirst().reduce(0, +)
     let weights = raw.map { Float($0 / total) }

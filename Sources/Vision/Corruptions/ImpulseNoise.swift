@@ -3,20 +3,23 @@
 import CVision
 
 /// Replaces samples by the largest or the smallest value; channels are hit independently.
-struct ImpulseNoise: Corruption {
-  static let shares = SeverityRows(cifar: [0.01, 0.02, 0.03, 0.05, 0.07], imagenet: [0.03, 0.06, 0.09, 0.17, 0.27])
+struct ImpulseNoise: TabulatedCorruption {
+  static let parameters = SeverityTable(
+    "share", none: 0, cifar: [0.01, 0.02, 0.03, 0.05, 0.07], imagenet: [0.03, 0.06, 0.09, 0.17, 0.27])
   /// Share of the samples that are replaced.
-  let share: Double
+  private let share: Double
 
-  init(_ table: CorruptionTable, _ severity: Int) { share = Self.shares[table, severity] }
+  init(_ row: [Double], _ context: CorruptionContext) { share = row[0] }
 
   func apply(to image: Image, draws: inout CorruptionDraws) -> Image {
-    let hits = draws.uniforms(image.pixels.count)
-    let sides = draws.uniforms(image.pixels.count)
-    return Image(width: image.width, height: image.height) { target in
-      image.withPixels { source in
-        _ = cvision_add_impulses(CVISION_FASTEST, source, hits, sides, share, target, hits.count)
-      }
+    let count = image.pixels.count
+    switch draws.next(count) {
+    case .words(let words):
+      let both = UInt32((share * 0x1p32).rounded())
+      return image.changed { cvision_sample_impulses(words, both / 2, both, $0, $1, count) }
+    case .recorded(let hits):
+      let sides = draws.uniforms(count)
+      return image.changed { cvision_add_impulses($0, hits, sides, share, $1, count) }
     }
   }
 }
