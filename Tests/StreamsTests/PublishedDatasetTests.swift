@@ -136,6 +136,7 @@ private func level(_ images: any LabeledImages, _ index: Int) throws -> UInt8 { 
       // A missing picture is a failure of its batch, with its place and path.
       let batch = try DomainStream(listed, domains: [Domain("fog", severity: 5)], batchSize: 2).batch(at: 0)
       #expect(batch.places == [0] && batch.failures.map(\.place) == [1])
+      #expect(batch.failures.first?.name == "\(path)/fog/5/n02/gone.JPEG")
       #expect(batch.failures.first?.error.message == "\"\(path)/fog/5/n02/gone.JPEG\" does not exist")
       try build.write("../secret.png\n", to: "list.txt")
       #expect(

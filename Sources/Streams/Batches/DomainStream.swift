@@ -157,11 +157,15 @@ public struct DomainStream: Sendable {
     let number = segmentNumber(ofBatch: index)
     let segment = segments[number]
     let item = (index - starts[number]) * batchSize + position
-    let route = routes[routeNumbers[number][segment.mixture.isEmpty ? 0 : segment.mixtureNumbers[item]]]
-    do throws(TTAError) { return .success(try route.picture(at: segment.places[item])) } catch {
+    do throws(TTAError) { return .success(try route(of: item, in: number).picture(at: segment.places[item])) } catch {
       if options.onBadImage == .stop { throw error }
       return .failure(error)
     }
+  }
+
+  private func route(of item: Int, in segment: Int) -> DomainRoute {
+    let mixture = segments[segment].mixtureNumbers
+    return routes[routeNumbers[segment][mixture.isEmpty ? 0 : mixture[item]]]
   }
 
   private func assembled(_ index: Int, _ results: [PictureResult]) throws(TTAError) -> LabeledBatch {
@@ -171,14 +175,15 @@ public struct DomainStream: Sendable {
     var (pictures, kept, failures) = ([Image](), [Int](), [ImageFailure]())
     for (position, result) in results.enumerated() {
       let place = segment.places[first + position]
+      let name = { route(of: first + position, in: number).name(at: place) }
       do throws(TTAError) {
         let picture = try result.get()
-        try checkSize(picture, like: pictures.first, at: place)
+        try checkSize(picture, like: pictures.first, name)
         pictures.append(picture)
         kept.append(first + position)
       } catch {
         if options.onBadImage == .stop { throw error }
-        failures.append(ImageFailure(place: place, name: images.name(at: place), error: error))
+        failures.append(ImageFailure(place: place, name: name(), error: error))
       }
     }
     let places = kept.map { segment.places[$0] }
@@ -190,10 +195,10 @@ public struct DomainStream: Sendable {
       arrivals: arrival.map { arrival in kept.map { arrival.time(at: pictureStarts[number] + $0) } } ?? [])
   }
 
-  private func checkSize(_ picture: Image, like first: Image?, at place: Int) throws(TTAError) {
+  private func checkSize(_ picture: Image, like first: Image?, _ name: () -> String) throws(TTAError) {
     guard let first, first.width != picture.width || first.height != picture.height else { return }
     throw TTAError(
-      .invalidData, "\"\(images.name(at: place))\" has \(picture.sizeText) pixels, the first picture of its batch \(first.sizeText)",
+      .invalidData, "\"\(name())\" has \(picture.sizeText) pixels, the first picture of its batch \(first.sizeText)",
       hint: "give an input size, so that all pictures are brought to it")
   }
 }

@@ -33,8 +33,6 @@ public enum SettingOption: Hashable, Codable, Sendable, CustomStringConvertible 
   case number(Double)
   /// A word.
   case text(String)
-  /// Several words.
-  case list([String])
 
   /// Told by the form of the value.
   public init(from decoder: any Decoder) throws {
@@ -43,10 +41,8 @@ public enum SettingOption: Hashable, Codable, Sendable, CustomStringConvertible 
       self = .flag(flag)
     } else if let number = try? container.decode(Double.self) {
       self = .number(number)
-    } else if let text = try? container.decode(String.self) {
-      self = .text(text)
     } else {
-      self = .list(try container.decode([String].self))
+      self = .text(try container.decode(String.self))
     }
   }
   /// The plain value.
@@ -56,7 +52,6 @@ public enum SettingOption: Hashable, Codable, Sendable, CustomStringConvertible 
     case .flag(let flag): try container.encode(flag)
     case .number(let number): try container.encode(number)
     case .text(let text): try container.encode(text)
-    case .list(let list): try container.encode(list)
     }
   }
   /// The value as a user types it.
@@ -75,7 +70,6 @@ public enum SettingOption: Hashable, Codable, Sendable, CustomStringConvertible 
     case .flag(let flag): "\(flag)"
     case .number(let number): number == number.rounded() && abs(number) < 1e15 ? "\(Int(number))" : "\(number)"
     case .text(let text): text
-    case .list(let list): list.joined(separator: ",")
     }
   }
 }

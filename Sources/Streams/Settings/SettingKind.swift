@@ -97,7 +97,7 @@ public struct SettingKind: Sendable {
   }
   private static func haveOneForm(_ left: SettingOption, _ right: SettingOption) -> Bool {
     switch (left, right) {
-    case (.flag, .flag), (.number, .number), (.text, .text), (.list, .list): true
+    case (.flag, .flag), (.number, .number), (.text, .text): true
     default: false
     }
   }
