@@ -3,7 +3,8 @@
 Needs a release build of tta (make build) and, for each peer, the package (a virtual environment outside this folder will do):
     pip install "numpy<2" pillow scipy "scikit-image<0.23" opencv-python-headless numba wand setuptools
     pip install --no-deps imagecorruptions-imaug corrupt-tta
-A peer that is not installed is left out and named. At 32 pixels the peers use their only parameters, those of ImageNet-C; tta uses the
+A peer that is not installed is left out and named. imagecorruptions (needs scipy<1.12 and setuptools<80) and imagecorruptions-imaug are
+modules of one name: each wants an environment of its own. At 32 pixels the peers use their only parameters, those of ImageNet-C; tta uses the
 published ones of CIFAR-10-C, which have more enlargements in zoom blur.
 Example: python3 Benchmarks/corruptions.py --severity 3
 """
@@ -13,6 +14,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
     os.environ[variable] = "1"
 
 import argparse
+import importlib.metadata
 import json
 import pathlib
 import statistics
@@ -34,7 +36,8 @@ def pattern(side):
     return (np.where(fold < 256, fold, 511 - fold) * 7 // 8 + grain).astype(np.uint8)
 
 
-def imaug():
+def imagecorruptions(distribution):
+    importlib.metadata.version(distribution)  # the other one of the two has the same module
     import imagecorruptions
     return lambda name, picture, severity: imagecorruptions.corrupt(picture, severity=severity, corruption_name=name)
 
@@ -44,7 +47,11 @@ def corrupt_tta():
     return lambda name, picture, severity: corrupt_tta.corrupt(picture, severity=severity, corruption_name=name)
 
 
-PEERS = {"imagecorruptions-imaug": imaug, "corrupt-tta": corrupt_tta}
+PEERS = {
+    "imagecorruptions": lambda: imagecorruptions("imagecorruptions"),
+    "imagecorruptions-imaug": lambda: imagecorruptions("imagecorruptions-imaug"),
+    "corrupt-tta": corrupt_tta,
+}
 
 
 def milliseconds(run, budget):
