@@ -16,6 +16,7 @@ ROWS = {
     "resnet20-tent": ("cifar-resnet20", "tent", 200),
     "resnet20-batch-norm": ("cifar-resnet20", "batch-norm", 200),
     "resnet20-source": ("cifar-resnet20", "source", 200),
+    "resnet20-all-weights": ("cifar-resnet20", "shot", 200),
     "wrn-28-10-tent": ("wide-resnet-28-10", "tent", 50),
     "resnet18-tent": ("resnet18", "tent", 64),
     "resnet50-tent": ("resnet50", "tent", 32),

@@ -93,6 +93,11 @@ void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed,
   kernels()->conv_run(conv, pool, n, packed, operand, epilogue);
 }
 
+void ck_conv_weight_gradient(const ck_conv *conv, ck_pool *pool, int n, const ck_operand *input, const ck_operand *gradient, void *partial,
+                             float *weights, float *bias) {
+  kernels()->conv_weight_gradient(conv, pool, n, input, gradient, partial, weights, bias);
+}
+
 // MARK: - Other fused steps
 
 void ck_elementwise(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const ck_epilogue *epilogue) {

@@ -167,6 +167,16 @@ void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, floa
 /// CK_BACKWARD_DATA: operand [n][filters…out_height…out_width], epilogue [n][channels…height…width].
 void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed, const ck_operand *operand, const ck_epilogue *epilogue);
 
+/// The gradients of weights [filter][channel / groups][row][column] and bias [filter] of a forward convolution, summed over n images; NULL where
+/// one is not wanted. input is the forward's operand, gradient [n][filters…out_height…out_width]; their store is ignored. partial: sums of
+/// image blocks, combined in order. Scratch must have been reserved. Any algorithm but the choice of layout (CK_CONV_STEM: plain input) is the same.
+void ck_conv_weight_gradient(const ck_conv *conv, ck_pool *pool, int n, const ck_operand *input, const ck_operand *gradient, void *partial,
+                             float *weights, float *bias);
+/// Bytes that partial takes for n images or fewer; never more than for any larger n.
+size_t ck_conv_weight_gradient_partial_bytes(const ck_conv *conv, int n);
+/// Scratch per worker for any number of images.
+size_t ck_conv_weight_gradient_scratch_bytes(const ck_conv *conv);
+
 // MARK: - Other fused steps (blocked layout)
 
 /// Evaluates an operand into an epilogue, element by element: materialises values, joins gradients, takes moments.
