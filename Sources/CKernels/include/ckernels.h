@@ -69,6 +69,17 @@ void ck_blas_gemm(ck_orientation a_orientation, ck_orientation b_orientation, si
 /// The name of the kernels that OpenBLAS picked, e.g. "Cooperlake".
 const char *ck_blas_core_name(void);
 
+// MARK: - Attention
+
+/// softmax(Q Kᵀ / √depth) V of each head: x [n][tokens][query, key, value][heads][depth] → output [n][tokens][heads][depth].
+/// Scratch must have been reserved.
+void ck_attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output);
+/// The gradient of x from the gradient of the output.
+void ck_attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+                           float *input_gradient);
+/// Scratch per worker for both.
+size_t ck_attention_scratch_bytes(int tokens, int depth);
+
 // MARK: - Operands and epilogues of fused steps (blocked layout)
 
 typedef enum { CK_ACTIVATION_NONE, CK_ACTIVATION_RELU, CK_ACTIVATION_RELU6 } ck_activation;

@@ -26,6 +26,7 @@
 #include "conv_weight_gradient.h"
 #include "conv_weights.h"
 #include "gemm.h"
+#include "attention.h"
 #include "elementwise.h"
 #include "reorder.h"
 #include "shortcut.h"
@@ -39,6 +40,8 @@ const ck_kernel_table KERNEL_TABLE = {
     .conv_pack = conv_pack,
     .conv_run = conv_run,
     .conv_weight_gradient = conv_weight_gradient,
+    .attention = attention,
+    .attention_backward = attention_backward,
     .elementwise = elementwise,
     .to_blocked = to_blocked,
     .from_blocked = from_blocked,
