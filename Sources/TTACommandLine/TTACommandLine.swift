@@ -70,6 +70,6 @@ struct Root: AsyncParsableCommand {
     discussion: "Example: tta demo", version: Machine.description,
     subcommands: [
       DemoCommand.self, AdaptCommand.self, CorruptCommand.self, InspectCommand.self, ConvertCommand.self, TrainCommand.self,
-      BenchCommand.self, ListCommand.self,
+      PrepareCommand.self, BenchCommand.self, ListCommand.self,
     ])
 }

@@ -20,6 +20,11 @@ public struct StrategyLaws {
     try batches.map { try runtime.process($0, on: executor).scores.tensor }
   }
 
+  /// Every answer is finite.
+  public func answersAreFinite() throws -> String? {
+    var stream = try runtime()
+    return try run(&stream, batches).allSatisfy(\.isFinite) ? nil : "an answer is not finite"
+  }
   /// A stream that was reset answers like a fresh one, bit for bit.
   public func resetEqualsFresh() throws -> String? {
     var used = try runtime()
@@ -72,14 +77,16 @@ public struct StrategyLaws {
     guard var still = strategy as? any GradientStrategy else { return nil }
     still.learner.optimizer = SGD(learningRate: 0)
     var stream = try AdaptationRuntime(model, still, seed: 5)
+    let start = stream.state.parameters
     _ = try run(&stream, batches)
-    let changed = stream.adapted.ids.first { stream.state.parameters[$0] != model.parameters[$0] }
-    return changed.map { "\(model.graph.parameters[Int($0.rawValue)].name) changed although the learning rate is 0" }
+    let changed = stream.adapted.ids.first { stream.state.parameters[$0] != start[$0] }
+    return changed.map { "\(stream.graph.parameters[Int($0.rawValue)].name) changed although the learning rate is 0" }
   }
   /// All laws.
   public func broken() throws -> [String] {
     try [
-      resetEqualsFresh(), saveLoadContinues(), snapshotRepeats(), threadsChangeNothing(), onlyConfiguredParametersChange(),
+      answersAreFinite(), resetEqualsFresh(), saveLoadContinues(), snapshotRepeats(), threadsChangeNothing(),
+      onlyConfiguredParametersChange(),
       withoutLearningRateNothingIsLearnt(),
     ].compactMap {
       $0

@@ -86,6 +86,21 @@ struct AdaptTests {
     #expect(rows(cut.stdout).count == 2)
   }
 
+  /// Pictures after their lengths are answered as the same pictures in files are, and a damaged one is left out.
+  @Test func encodedPictures() throws {
+    var stream = Data()
+    func send(_ bytes: [UInt8]) { stream += Data((0..<4).reversed().map { UInt8(bytes.count >> (8 * $0) & 255) } + bytes) }
+    for index in 0..<5 { send(try ImageCodec.png(ShapesDataset.test.image(at: index))) }
+    send(Array("no picture".utf8))
+    let result = try runTTA(["adapt", "-", "--encoded", "--model", "shapes", "--batch", "4", "--json"], stdin: stream)
+    #expect(result.code == 0, "\(result.stderr)")
+    #expect(result.stdout.split(separator: "\n").count == 5)
+    #expect(result.stderr.contains("warning: \"picture 5\" is neither PNG nor JPEG: it starts with 6E 6F 20 70 69 63 74 75"))
+    let hostile = try runTTA(["adapt", "-", "--encoded", "--model", "shapes"], stdin: stream + Data([0xFF, 0xFF, 0xFF, 0xFF, 1]))
+    #expect(hostile.code == 65)
+    #expect(hostile.stderr.contains("picture 6 has a length of 4294967295 bytes, expected 1...268435456"))
+  }
+
   @Test func aStoppedStreamGoesOnBitEqual() throws {
     let folder = try TemporaryFolder()
     let (images, _) = try array(100, folder)
@@ -112,6 +127,7 @@ struct AdaptTests {
     arguments: [
       ([], 64, "error: no input: expected files, folders, .npy arrays or -"),
       (["-"], 64, "error: - reads raw frames: expected --raw WIDTHxHEIGHT"),
+      (["-", "--raw", "32x32", "--encoded"], 64, "error: --raw and --encoded name two forms of standard input"),
       (["-", "--raw", "32"], 64, "error: --raw 32: expected WIDTHxHEIGHT"),
       (["no-such-file.png"], 66, "error: \"no-such-file.png\" does not exist"),
       (["-", "--raw", "32x32", "--batch", "0"], 64, "error: --batch 0: expected a number of at least 1"),

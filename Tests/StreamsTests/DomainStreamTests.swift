@@ -116,6 +116,38 @@ private struct Levels: LabeledImages {
     #expect(try batch() == compressed)
   }
 
+  /// Two corruptions in sequence: the second sees what the first left, in 8 bits; severity 0 does nothing.
+  @Test func corruptionsInSequence() throws {
+    let (contrast, noise) = (Domain.Step("contrast", severity: 2), Domain.Step("impulse-noise", severity: 3))
+    let nothing = Domain.Step("gaussian-noise", severity: 0)
+    func picture(_ steps: [Domain.Step]) throws -> Image {
+      let segment = StreamSegment(domain: Domain(name: nil, steps: steps), places: [5])
+      return try ImageBatch.image(0, of: DomainStream(ShapesDataset(0..<9), segments: [segment], batchSize: 1).batch(at: 0).images)
+    }
+    let first = try Corruptor(.named("contrast"), severity: 2, table: .cifar, seed: 1)
+    let second = try Corruptor(.named("impulse-noise"), severity: 3, table: .cifar, seed: 1)
+    let original = ShapesDataset(0..<9).render(5)
+    #expect(try picture([contrast, noise]) == second.apply(to: first.apply(to: original, index: 5), index: 5))
+    #expect(try picture([noise, contrast]) == first.apply(to: second.apply(to: original, index: 5), index: 5))
+    #expect(try picture([nothing]) == original)
+    #expect(try picture([nothing, noise]) == second.apply(to: original, index: 5))
+  }
+
+  /// A plan of fading corruptions becomes pictures under both, at fractional severities.
+  @Test func continuouslyChangingPictures() throws {
+    let shapes = ShapesDataset(0..<60)
+    let plan = try StreamPlan(Small.ccc(speed: 20, length: 400), for: StreamContents(shapes, domains: [.clean]), seed: 2)
+    let stream = try DomainStream(shapes, plan: plan, batchSize: 64)
+    let batch = try stream.batch(at: 1)
+    let position = try #require(batch.domains.firstIndex { $0.steps.count == 2 && $0.steps[0].severity != $0.steps[0].severity.rounded() })
+    var expected = shapes.render(batch.places[position])
+    for step in batch.domains[position].steps {
+      let corruptor = try Corruptor(.named(step.corruption), severity: step.severity, table: .cifar, seed: 1)
+      expected = corruptor.apply(to: expected, index: UInt64(batch.places[position]))
+    }
+    #expect(ImageBatch.image(position, of: batch.images) == expected)
+  }
+
   @Test func impossibleStreamsAreRefused() {
     #expect(
       errorThrown { try DomainStream(Levels(count: 1), domains: [.clean], batchSize: 0) }?.message == "batch size 0, expected 1 or more")
@@ -130,67 +162,4 @@ private struct Levels: LabeledImages {
   @Test func unlabeledPicturesHaveNoLabels() throws {
     #expect(try DomainStream(Levels(count: 2, labeled: false), domains: [.clean], batchSize: 2).batch(at: 0).labels == [])
   }
-}
-
-@Suite struct PrefetcherTests {
-  @Test func itemsComeInOrder() throws {
-    for depth in 1...3 {
-      let prefetcher = Prefetcher(5..<200, depth: depth) { number in number * number }
-      for number in 5..<200 { #expect(try prefetcher.next() == number * number) }
-      #expect(try prefetcher.next() == nil)
-      #expect(try prefetcher.next() == nil)
-    }
-  }
-
-  @Test func aStreamIsTheSameAhead() throws {
-    let stream = try DomainStream(ShapesDataset(0..<50), domains: [Domain("impulse-noise", severity: 3), .clean], batchSize: 8)
-    let ahead = stream.prefetched(from: 3)
-    for index in 3..<stream.count {
-      let batch = try #require(try ahead.next())
-      #expect(batch.index == index)
-      #expect(try batch.images == stream.batch(at: index).images)
-    }
-    #expect(try ahead.next() == nil)
-  }
-
-  @Test func errorsTakeTheirItemsPlace() throws {
-    let prefetcher = Prefetcher(0..<10) { (number) throws(TTAError) in
-      if number == 2 { throw TTAError(.invalidData, "no item 2") }
-      return number
-    }
-    #expect(try prefetcher.next() == 0 && prefetcher.next() == 1)
-    #expect(errorThrown { try prefetcher.next() }?.message == "no item 2")
-    #expect(try prefetcher.next() == nil)
-  }
-
-  @Test func nothingIsMadeFarAhead() throws {
-    let made = Counter()
-    let prefetcher = Prefetcher(0..<1000, depth: 2) { _ in made.increment() }
-    #expect(try prefetcher.next() == 1)
-    Thread.sleep(forTimeInterval: 0.05)
-    // One taken, two waiting, one held by the thread.
-    #expect(made.value <= 4)
-  }
-
-  @Test func aDroppedPrefetcherStops() throws {
-    let made = Counter()
-    do { _ = try Prefetcher(0..<1_000_000) { _ in made.increment() }.next() }
-    Thread.sleep(forTimeInterval: 0.05)
-    let value = made.value
-    Thread.sleep(forTimeInterval: 0.05)
-    #expect(made.value == value && value < 10)
-  }
-}
-
-/// A number that several threads raise.
-private final class Counter: @unchecked Sendable {
-  private let lock = NSLock()
-  private var count = 0
-  func increment() -> Int {
-    lock.withLock {
-      count += 1
-      return count
-    }
-  }
-  var value: Int { lock.withLock { count } }
 }

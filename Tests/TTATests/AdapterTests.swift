@@ -174,7 +174,7 @@ private struct FeatureAdapter: ModelAdapter {
       Issue.record("expected an error")
     } catch let error as TTAError {
       #expect(error.message == "unknown adapter \"feature\"")
-      #expect(error.hint == "nearest names: features")
+      #expect(error.hint == "nearest names: features, vida, label-shift")
     }
   }
   @Test(arguments: [Shape([5]), Shape([4, 5]), Shape([5, 3, 2])]) func scaleAndShiftGradients(_ shape: Shape) throws {

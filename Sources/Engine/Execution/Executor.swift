@@ -24,6 +24,11 @@ public final class Executor {
     public var forwards = 0, backwards = 0
     /// Images of all calls.
     public var forwardImages = 0, backwardImages = 0
+    /// Counts.
+    public init(forwards: Int = 0, backwards: Int = 0, forwardImages: Int = 0, backwardImages: Int = 0) {
+      (self.forwards, self.backwards) = (forwards, backwards)
+      (self.forwardImages, self.backwardImages) = (forwardImages, backwardImages)
+    }
   }
   /// Seconds per step label, collected while not nil.
   public var profile: [String: Double]?

@@ -1,35 +1,6 @@
 // A batch of pictures with its labels beside it.
 
 public import Engine
-import Vision
-
-/// What the pictures of a part of a stream have in common.
-public struct Domain: Hashable, Codable, Sendable, CustomStringConvertible {
-  /// The corruption's name; `nil` for pictures as they are.
-  public var corruption: String?
-  /// 1...5; 0 for pictures as they are.
-  public var severity: Int
-  /// Whether frost is made from the published photographs; results say where it is not.
-  public var hasFrostPhotographs = false
-
-  /// A corruption at a severity.
-  public init(_ corruption: String, severity: Int) {
-    self.corruption = corruption
-    self.severity = severity
-  }
-  /// Pictures as they are.
-  public static let clean = Domain()
-  private init() { severity = 0 }
-
-  /// The corruption where results are shown: `fog`, `frost (procedural)`, `clean`.
-  public var label: String {
-    guard let corruption else { return "clean" }
-    let kind = try? CorruptionKind.named(corruption)
-    return kind?.label(hasPhotographs: hasFrostPhotographs) ?? corruption
-  }
-  /// `fog 5`, or `clean`.
-  public var description: String { corruption == nil ? "clean" : "\(label) \(severity)" }
-}
 
 /// A picture that could not be read.
 public struct ImageFailure: Sendable {
@@ -54,6 +25,8 @@ public struct LabeledBatch: Sendable {
   public var places: [Int]
   /// What the pictures have in common.
   public var domain: Domain
+  /// The domain of each row where a batch mixes several; empty where all rows are of `domain`.
+  public var domains: [Domain] = []
   /// Number of the domain within the stream.
   public var domainIndex: Int
   /// Number of the batch within the stream.
@@ -62,6 +35,8 @@ public struct LabeledBatch: Sendable {
   public var startsDomain: Bool
   /// Pictures that were left out.
   public var failures: [ImageFailure]
+  /// When each row arrives, in the unit of the plan's arrival; empty where the stream waits for its consumer.
+  public var arrivals: [Double] = []
 
   /// Rows.
   public var count: Int { places.count }

@@ -6,8 +6,10 @@ public import Vision
 
 /// Pictures in PNG and JPEG files; a file is read when its picture is asked for.
 public struct ImageFiles: LabeledImages {
-  /// The files in order.
-  public let paths: [String]
+  /// Their folder with a slash at its end, or nothing.
+  private let folder: String
+  /// The files in order, by their paths within the folder.
+  let files: [String]
   /// The classes by name where folders told them.
   public let classNames: [String]?
   private let classes: [Int]?
@@ -19,11 +21,12 @@ public struct ImageFiles: LabeledImages {
       throw TTAError(
         .invalidData, "\(labels.count) labels for \(paths.count) picture files", hint: "give one label per file, in the files' order")
     }
-    self.init(paths, classes: labels, classNames: nil, limits: limits)
+    self.init(paths, folder: "", classes: labels, classNames: nil, limits: limits)
   }
 
-  private init(_ paths: [String], classes: [Int]?, classNames: [String]?, limits: ImageLimits) {
-    self.paths = paths
+  private init(_ files: [String], folder: String, classes: [Int]?, classNames: [String]?, limits: ImageLimits) {
+    self.files = files
+    self.folder = folder
     self.classes = classes
     self.classNames = classNames
     self.limits = limits
@@ -31,7 +34,7 @@ public struct ImageFiles: LabeledImages {
 
   /// All PNG and JPEG files below a folder, sorted by their path within it; hidden ones are left out.
   public static func folder(_ path: String, limits: ImageLimits = .standard) throws(TTAError) -> ImageFiles {
-    ImageFiles(try pictures(below: path).map { "\(path)/\($0)" }, classes: nil, classNames: nil, limits: limits)
+    ImageFiles(try pictures(below: path), folder: "\(path)/", classes: nil, classNames: nil, limits: limits)
   }
 
   /// The same where the first folder of a file's path is its class.
@@ -41,7 +44,13 @@ public struct ImageFiles: LabeledImages {
   public static func classFolders(
     _ path: String, classNames: [String]? = nil, limits: ImageLimits = .standard
   ) throws(TTAError) -> ImageFiles {
-    let files = try pictures(below: path)
+    try classFolders(path, files: pictures(below: path), classNames: classNames, limits: limits)
+  }
+
+  /// The same for some files, given by their paths within the folder; they are looked at when they are asked for.
+  public static func classFolders(
+    _ path: String, files: [String], classNames: [String]? = nil, limits: ImageLimits = .standard
+  ) throws(TTAError) -> ImageFiles {
     let folders = files.map { file in file.contains("/") ? String(file.prefix { $0 != "/" }) : "" }
     if let place = folders.firstIndex(of: "") {
       throw TTAError(
@@ -59,17 +68,30 @@ public struct ImageFiles: LabeledImages {
       }
       classes.append(number)
     }
-    return ImageFiles(files.map { "\(path)/\($0)" }, classes: classes, classNames: names, limits: limits)
+    return ImageFiles(files, folder: "\(path)/", classes: classes, classNames: names, limits: limits)
+  }
+
+  /// The files of several folders of one parent, one after the other; their classes are numbered alike.
+  static func joined(_ parts: [(folder: String, files: ImageFiles)], in parent: String, classNames: [String]) -> ImageFiles {
+    ImageFiles(
+      parts.flatMap { part in part.files.files.map { "\(part.folder)/\($0)" } }, folder: "\(parent)/",
+      classes: parts.flatMap { $0.files.classes ?? [] }, classNames: classNames, limits: .standard)
+  }
+  /// The same files and classes in another folder.
+  func moved(to folder: String) -> ImageFiles {
+    ImageFiles(files, folder: "\(folder)/", classes: classes, classNames: classNames, limits: limits)
   }
 
   /// How many pictures there are.
-  public var count: Int { paths.count }
+  public var count: Int { files.count }
+  /// The paths of the files in order.
+  public var paths: [String] { files.map { folder + $0 } }
   /// Reads and decodes a file.
-  public func image(at index: Int) throws(TTAError) -> Image { try ImageCodec.load(paths[index], limits: limits) }
+  public func image(at index: Int) throws(TTAError) -> Image { try ImageCodec.load(name(at: index), limits: limits) }
   /// Its class.
   public func label(at index: Int) -> Int? { classes?[index] }
   /// Its path.
-  public func name(at index: Int) -> String { paths[index] }
+  public func name(at index: Int) -> String { folder + files[index] }
 
   /// Paths within a folder.
   private static func pictures(below path: String) throws(TTAError) -> [String] {
@@ -91,5 +113,16 @@ public struct ImageFiles: LabeledImages {
     return files.sorted(by: bytewise)
   }
 
-  private static func bytewise(_ left: String, _ right: String) -> Bool { left.utf8.lexicographicallyPrecedes(right.utf8) }
+  /// The folders in a folder, sorted; hidden ones are left out.
+  static func subfolders(of path: String) -> [String] {
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return entries.filter { entry in
+      var isFolder: ObjCBool = false
+      return !entry.hasPrefix(".") && FileManager.default.fileExists(atPath: "\(path)/\(entry)", isDirectory: &isFolder)
+        && isFolder.boolValue
+    }.sorted(by: bytewise)
+  }
+
+  /// Order by bytes, the same in every locale.
+  static func bytewise(_ left: String, _ right: String) -> Bool { left.utf8.lexicographicallyPrecedes(right.utf8) }
 }

@@ -64,4 +64,13 @@ public struct RelabeledImages: LabeledImages {
   public func name(at index: Int) -> String { base.name(at: index) }
   /// The picture's identity.
   public func identity(at index: Int) -> UInt64 { base.identity(at: index) }
+  /// The data set's own domains.
+  public var parts: [StreamContents.Part] { base.parts }
+  /// The corruptions that the data set holds.
+  public var corruptions: [String] { base.corruptions }
+  /// The same labels for the pictures under a domain.
+  public func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)? {
+    guard let images = try base.images(of: domain) else { return nil }
+    return try RelabeledImages(images, labels: classes)
+  }
 }

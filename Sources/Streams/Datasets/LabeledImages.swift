@@ -17,6 +17,12 @@ public protocol LabeledImages: Sendable {
   func name(at index: Int) -> String
   /// The number that random corruptions are keyed by: the same picture has the same one in every part of a data set.
   func identity(at index: Int) -> UInt64
+  /// Domains that the data set has of its own, such as photos and sketches; their places do not overlap.
+  var parts: [StreamContents.Part] { get }
+  /// The corruptions that the data set holds, by the names of its files.
+  var corruptions: [String] { get }
+  /// The same pictures under a domain, where the data set holds them corrupted already; `nil` where they are to be corrupted.
+  func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)?
 }
 
 extension LabeledImages {
@@ -24,6 +30,12 @@ extension LabeledImages {
   public var classNames: [String]? { nil }
   /// The place.
   public func identity(at index: Int) -> UInt64 { UInt64(index) }
+  /// None.
+  public var parts: [StreamContents.Part] { [] }
+  /// None.
+  public var corruptions: [String] { [] }
+  /// They are to be corrupted.
+  public func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)? { nil }
   /// All labels, or `nil` where a picture has none.
   public var labels: [Int]? {
     var labels = [Int]()
@@ -63,31 +75,47 @@ public struct ImageRange: LabeledImages {
   public func name(at index: Int) -> String { base.name(at: range.lowerBound + index) }
   /// Its identity in the whole.
   public func identity(at index: Int) -> UInt64 { base.identity(at: range.lowerBound + index) }
+  /// The domains of the whole, as far as they lie in the part.
+  public var parts: [StreamContents.Part] {
+    base.parts.compactMap { part in
+      let places = part.places.clamped(to: range)
+      let start = range.lowerBound
+      return places.isEmpty
+        ? nil : StreamContents.Part(name: part.name, places: places.lowerBound - start..<places.upperBound - start)
+    }
+  }
+  /// The corruptions that the whole holds.
+  public var corruptions: [String] { base.corruptions }
+  /// The same part of the whole under a domain.
+  public func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)? {
+    guard let images = try base.images(of: domain) else { return nil }
+    return try ImageRange(images, range)
+  }
 }
 
 /// Several sources one after the other; identities are places in the whole.
 public struct ConcatenatedImages: LabeledImages {
-  private let parts: [any LabeledImages]
+  private let sources: [any LabeledImages]
   private let starts: [Int]
-  /// Pictures in all parts.
+  /// Pictures in all sources.
   public let count: Int
 
   /// The sources in order.
-  public init(_ parts: [any LabeledImages]) {
-    self.parts = parts
+  public init(_ sources: [any LabeledImages]) {
+    self.sources = sources
     var starts = [Int]()
     var total = 0
-    for part in parts {
+    for source in sources {
       starts.append(total)
-      total += part.count
+      total += source.count
     }
     self.starts = starts
     count = total
   }
-  /// The classes of the first part, if all parts agree on them.
+  /// The classes of those sources that name them, if they agree.
   public var classNames: [String]? {
-    let names = parts.map(\.classNames)
-    return names.allSatisfy { $0 == names.first } ? names.first ?? nil : nil
+    let names = sources.compactMap(\.classNames)
+    return names.allSatisfy { $0 == names.first } ? names.first : nil
   }
   /// The picture at a place.
   public func image(at index: Int) throws(TTAError) -> Image {
@@ -104,6 +132,24 @@ public struct ConcatenatedImages: LabeledImages {
     let (part, place) = find(index)
     return part.name(at: place)
   }
+  /// The domains of all sources, shifted to their places in the whole.
+  public var parts: [StreamContents.Part] {
+    zip(sources, starts).flatMap { source, start in
+      source.parts.map { StreamContents.Part(name: $0.name, places: $0.places.lowerBound + start..<$0.places.upperBound + start) }
+    }
+  }
+  /// The sources under a domain, where all of them hold it.
+  public func images(of domain: Domain) throws(TTAError) -> (any LabeledImages)? {
+    var corrupted = [any LabeledImages]()
+    for source in sources { if let images = try source.images(of: domain) { corrupted.append(images) } }
+    if corrupted.isEmpty { return nil }
+    guard corrupted.count == sources.count else {
+      throw TTAError(
+        .usage, "\(corrupted.count) of \(sources.count) data sets hold \(domain) already corrupted",
+        hint: "join data sets that all hold corrupted pictures, or that all hold clean ones")
+    }
+    return ConcatenatedImages(corrupted)
+  }
   private func find(_ index: Int) -> (any LabeledImages, Int) {
     precondition((0..<count).contains(index), "picture \(index) of \(count)")
     var (low, high) = (0, starts.count)
@@ -111,6 +157,6 @@ public struct ConcatenatedImages: LabeledImages {
       let middle = (low + high) / 2
       if starts[middle] <= index { low = middle } else { high = middle }
     }
-    return (parts[low], index - starts[low])
+    return (sources[low], index - starts[low])
   }
 }

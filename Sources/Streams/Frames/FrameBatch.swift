@@ -9,6 +9,8 @@ public struct FrameBatch: Sendable {
   public var images: [Image]
   /// Number of each frame in the stream; dropped frames have numbers, too.
   public var numbers: [Int]
+  /// Frames that could not be decoded.
+  public var damaged: [ImageFailure] = []
   /// Frames dropped so far in the whole stream.
   public var dropped: Int
   /// Why the stream ended, if it did not end after a whole frame; only in the last batch, which may have no frames.

@@ -1,33 +1,53 @@
 // Frames between the thread that reads them and the one that answers them.
 
-import Engine
-import Foundation
-import Vision
+package import Engine
+package import Foundation
+package import Vision
+
+/// The time by which frames grow old.
+package protocol FrameClock: Sendable {
+  /// Time since some fixed moment.
+  var now: Duration { get }
+  /// Waits for a condition's signal, for at most some time; the condition's lock is held before and after.
+  func wait(for condition: NSCondition, atMost time: Duration)
+}
+
+/// The machine's clock, which never runs backwards.
+package struct MonotonicClock: FrameClock {
+  private static let start = ContinuousClock.now
+  package init() {}
+  package var now: Duration { Self.start.duration(to: .now) }
+  package func wait(for condition: NSCondition, atMost time: Duration) {
+    _ = condition.wait(until: Date(timeIntervalSinceNow: time / .seconds(1)))
+  }
+}
 
 /// Frames that wait, with the time of their arrival.
-final class FrameQueue: @unchecked Sendable {
+package final class FrameQueue: @unchecked Sendable {
   private struct Frame {
-    let image: Image
+    let image: Result<Image, TTAError>
     let number: Int
-    let arrival: ContinuousClock.Instant
+    let arrival: Duration
   }
   // Everything below is touched only while the condition's lock is held.
   private let condition = NSCondition()
   private let capacity: Int
   private let dropsOldest: Bool
+  private let clock: any FrameClock
   private var waiting: [Frame] = []
   private var dropped = 0
   private var isFinished = false
   private var failure: TTAError?
 
-  init(capacity: Int, dropsOldest: Bool) {
+  package init(capacity: Int, dropsOldest: Bool, clock: any FrameClock = MonotonicClock()) {
     self.capacity = capacity
     self.dropsOldest = dropsOldest
+    self.clock = clock
   }
 
   /// Appends a frame, waiting or dropping while there is no room; false when nobody will take it.
-  func put(_ image: Image, number: Int) -> Bool {
-    let arrival = ContinuousClock.now
+  package func put(_ image: Result<Image, TTAError>, number: Int) -> Bool {
+    let arrival = clock.now
     condition.lock()
     defer { condition.unlock() }
     while waiting.count >= capacity, !isFinished {
@@ -45,7 +65,7 @@ final class FrameQueue: @unchecked Sendable {
   }
 
   /// No more frames will come, for a reason if it is not the proper end.
-  func finish(_ failure: TTAError?) {
+  package func finish(_ failure: TTAError?) {
     condition.lock()
     isFinished = true
     self.failure = failure
@@ -53,10 +73,10 @@ final class FrameQueue: @unchecked Sendable {
     condition.unlock()
   }
   /// No more frames will be taken.
-  func cancel() { finish(nil) }
+  package func cancel() { finish(nil) }
 
   /// The next frames: `count` of them, or fewer once the first is `maxWait` old or the stream has ended; `nil` after the end.
-  func take(_ count: Int, maxWait: Duration?) -> FrameBatch? {
+  package func take(_ count: Int, maxWait: Duration?) -> FrameBatch? {
     condition.lock()
     defer { condition.unlock() }
     while waiting.count < count, !isFinished {
@@ -64,9 +84,9 @@ final class FrameQueue: @unchecked Sendable {
         condition.wait()
         continue
       }
-      let left = maxWait - first.arrival.duration(to: .now)
+      let left = maxWait - (clock.now - first.arrival)
       guard left > .zero else { break }
-      _ = condition.wait(until: Date(timeIntervalSinceNow: left / .seconds(1)))
+      clock.wait(for: condition, atMost: left)
     }
     let taken = waiting.prefix(count)
     waiting.removeFirst(taken.count)
@@ -74,6 +94,15 @@ final class FrameQueue: @unchecked Sendable {
     let isLast = waiting.isEmpty && isFinished
     defer { if isLast { failure = nil } }
     if taken.isEmpty, failure == nil { return nil }
-    return FrameBatch(images: taken.map(\.image), numbers: taken.map(\.number), dropped: dropped, failure: isLast ? failure : nil)
+    var batch = FrameBatch(images: [], numbers: [], dropped: dropped, failure: isLast ? failure : nil)
+    for frame in taken {
+      do throws(TTAError) {
+        batch.images.append(try frame.image.get())
+        batch.numbers.append(frame.number)
+      } catch {
+        batch.damaged.append(ImageFailure(place: frame.number, name: "picture \(frame.number)", error: error))
+      }
+    }
+    return batch
   }
 }

@@ -10,6 +10,8 @@ public struct NumpyArray: Sendable {
   public let type: NumpyType
   /// The lengths of the axes, outermost first.
   public let shape: [Int]
+  /// Where the elements start in the file.
+  let offset: Int
   /// Keeps the elements in memory.
   private let owner: any AnyObject & Sendable
   private let elements: ElementBytes
@@ -43,6 +45,7 @@ public struct NumpyArray: Sendable {
     self.name = name
     type = header.type
     shape = header.shape
+    offset = header.offset
     self.owner = owner
     elements = ElementBytes(bytes: UnsafeRawBufferPointer(rebasing: bytes[header.offset...]))
   }

@@ -27,7 +27,7 @@ public struct Registry: Sendable {
   /// What a name stands for.
   public enum Kind: String, Codable, Sendable, CaseIterable {
     /// The kinds of parts.
-    case strategy, objective, filter, adjuster, adapter, rule
+    case strategy, objective, filter, adjuster, adapter, rule, watch = "guard"
   }
   /// One name.
   public struct Entry: Sendable {
@@ -67,6 +67,10 @@ public struct Registry: Sendable {
   public mutating func register<O: ComponentOptions>(
     adapter name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any ModelAdapter
   ) { add(.adapter, name, summary) { try make($0) } }
+  /// `--guard name`.
+  public mutating func register<O: ComponentOptions>(
+    guard name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any StreamGuard
+  ) { add(.watch, name, summary) { try make($0) } }
   /// `--set strategy.rule=name`.
   public mutating func register<O: ComponentOptions>(
     rule name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any UpdateRule
@@ -86,7 +90,9 @@ public struct Registry: Sendable {
   public func entries(_ kind: Kind) -> [Entry] { table[kind] ?? [] }
 
   /// Keys of the `strategy:` section that name parts instead of options.
-  private static let parts: Set<String> = ["name", "filter", "adjuster", "adapter", "objective", "rule", "reset"]
+  private static let parts: Set<String> = [
+    "name", "filter", "adjuster", "adapter", "objective", "rule", "reset", "window", "guard",
+  ]
 
   /// Builds what the `strategy:` section of a configuration describes, with the values and methods that code uses.
   public func compose(_ section: OptionTree) throws -> any AdaptationStrategy {
@@ -121,9 +127,25 @@ public struct Registry: Sendable {
       changed.learner.rules.append(try make(.rule, part))
       strategy = changed
     }
+    if let window = section["window"] {
+      guard let size = window.number, size == size.rounded() else {
+        throw TTAError(.usage, "window: expected a number of images, got \(window)")
+      }
+      strategy = try SlidingWindow(strategy, size: Int(size))
+    }
     let adapters: [any ModelAdapter] = try Self.list(section["adapter"]).map { try make(.adapter, $0) }
     let adjusters: [any OutputAdjuster] = try Self.list(section["adjuster"]).map { try make(.adjuster, $0) }
     return adapters.isEmpty && adjusters.isEmpty ? strategy : Composition(strategy, adapters: adapters, adjusters: adjusters)
+  }
+  /// The guard that the section names; nil without one. `on` stands for `name`, and `true` for the built-in one.
+  public func watch(_ section: OptionTree) throws -> (any StreamGuard)? {
+    switch section["guard"] {
+    case nil, .null, .bool(false): return nil
+    case .bool(true): return try make(.watch, .text("collapse"))
+    case .some(var part):
+      if part["name"] == nil, let on = part["on"] { part["name"] = on }
+      return try make(.watch, part, ignoring: ["name", "on"])
+    }
   }
   private static func list(_ tree: OptionTree?) -> [OptionTree] {
     switch tree {

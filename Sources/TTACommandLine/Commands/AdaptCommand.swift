@@ -24,6 +24,8 @@ struct AdaptCommand: AsyncParsableCommand {
   @OptionGroup(title: "Strategy") var strategy: StrategyOptions
   @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
   @Option(name: .long, help: ArgumentHelp("RGB24 frames of this size on standard input.", valueName: "WIDTHxHEIGHT")) var raw: String?
+  @Flag(name: .long, help: "PNG and JPEG pictures on standard input, each after its length: 4 bytes, the highest first.")
+  var encoded = false
   @Option(name: .long, help: "Images per batch (default: stream.batch of the configuration, else 64).") var batch: Int?
   @Option(name: .long, help: ArgumentHelp("A batch of frames is closed when its first frame is this old: 200ms, 1.5s.", valueName: "time"))
   var maxWait: String?
@@ -60,7 +62,8 @@ struct AdaptCommand: AsyncParsableCommand {
     let size = batch ?? tree["stream"]?["batch"]?.number.map { Int($0) } ?? 64
     guard size > 0 else { throw TTAError(.usage, "--batch \(size): expected a number of at least 1") }
     let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
-    var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), seed: seed)
+    var runtime = try AdaptationRuntime(
+      loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section), seed: seed)
     (runtime.nonFinite, runtime.smallBatch) = (onNonFinite, onSmallBatch)
     runtime.reset = try ConfigurationCheck.reset(section["reset"])
     if let stateIn { try runtime.load(from: stateIn) }
@@ -68,7 +71,8 @@ struct AdaptCommand: AsyncParsableCommand {
     try runtime.warmUp(batchSize: size, on: executor)
 
     let source = try BatchSource(
-      inputs: inputs, raw: raw, labels: labels, batch: size, maxWait: maxWait.map(duration), overload: dropOldest ? .dropOldest : .wait,
+      inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
+      overload: dropOldest ? .dropOldest : .wait,
       policy: onBadInput,
       preprocessing: loaded.preprocessing(), first: resume ? runtime.state.batches : 0)
     let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)

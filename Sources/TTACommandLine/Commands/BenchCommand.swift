@@ -20,6 +20,8 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Images per batch.") var batch = 64
   @Option(name: .long, help: "Measured batches, after warm-up.") var repeats = 10
   @Flag(name: .long, help: "Every kernel × shape against the peak of this machine, measured in the same run.") var kernels = false
+  @Option(name: .long, help: ArgumentHelp("How fast batches of a data set are made, by number of threads.", valueName: "dataset"))
+  var stream: String?
   @Flag(name: .long, help: "Every corruption on one picture of either published size, one thread.") var corruptions = false
   @Option(name: .long, help: "Severity for --corruptions, 0 to 5 in steps of 0.25.") var severity = 3.0
   @Flag(name: .long, help: "Also the time of each step of the plan.") var profile = false
@@ -40,6 +42,10 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     if kernels { return try KernelBenchmark.run(threads: execution.threads ?? Machine.processors, json: output.json) }
+    if let stream {
+      return try StreamBenchmark.run(
+        stream, batch: batch, batches: repeats, threads: execution.threads ?? Machine.processors, json: output.json)
+    }
     if corruptions { return try CorruptionBenchmark.run(severity: severity, json: output.json) }
     guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
     let executor = try execution.makeExecutor()

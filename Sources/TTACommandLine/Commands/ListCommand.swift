@@ -9,9 +9,9 @@ import Vision
 
 struct ListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "Lists what there is: strategies, architectures, corruptions.",
+    commandName: "list", abstract: "Lists what there is: strategies, architectures, corruptions, settings, datasets.",
     discussion: "Example: tta list strategies tent",
-    subcommands: [ListStrategies.self, ListArchitectures.self, ListCorruptions.self])
+    subcommands: [ListStrategies.self, ListArchitectures.self, ListCorruptions.self, ListSettings.self, ListDatasets.self])
 }
 
 struct ListStrategies: AsyncParsableCommand {

@@ -1,4 +1,4 @@
-// The batches of an adapt run: files, arrays, folders or raw frames.
+// The batches of an adapt run: files, arrays, folders, or pictures on standard input.
 
 import Engine
 import Foundation
@@ -15,7 +15,7 @@ final class BatchSource {
     var places: [Int]
     var failures: [ImageFailure]
   }
-  private enum Kind { case stream(DomainStream, Prefetcher<LabeledBatch>), frames(RawFrameReader) }
+  private enum Kind { case stream(DomainStream, Prefetcher<LabeledBatch>), frames(any FrameReader) }
   private let kind: Kind
   private let preprocessing: Preprocessing
   private let policy: BadImagePolicy
@@ -25,11 +25,12 @@ final class BatchSource {
   private(set) var dropped = 0, failure: TTAError?
 
   init(
-    inputs: [String], raw: String?, labels: String?, batch: Int, maxWait: Duration?, overload: FrameOverload, policy: BadImagePolicy,
+    inputs: [String], raw: String?, encoded: Bool, labels: String?, batch: Int, maxWait: Duration?, overload: FrameOverload,
+    policy: BadImagePolicy,
     preprocessing: Preprocessing, first: Int
   ) throws {
     (self.preprocessing, self.policy) = (preprocessing, policy)
-    guard inputs == ["-"] || raw != nil else {
+    guard inputs == ["-"] || raw != nil || encoded else {
       guard !inputs.isEmpty, !inputs.contains("-") else {
         throw TTAError(
           .usage, inputs.isEmpty ? "no input: expected files, folders, .npy arrays or -" : "- (standard input) cannot be mixed with files",
@@ -45,13 +46,18 @@ final class BatchSource {
     guard inputs.isEmpty || inputs == ["-"] else {
       throw TTAError(.usage, "--raw reads standard input, got also \(inputs.joined(separator: " "))", hint: "name - as the only input")
     }
+    guard labels == nil else { throw TTAError(.usage, "--labels needs files, not frames on standard input") }
+    imageCount = nil
+    if encoded {
+      guard raw == nil else { throw TTAError(.usage, "--raw and --encoded name two forms of standard input", hint: "choose one") }
+      kind = .frames(try EncodedFrameReader(descriptor: STDIN_FILENO, batchSize: batch, maxWait: maxWait, overload: overload))
+      return
+    }
     guard let raw, let size = Self.size(raw) else {
       throw TTAError(
         .usage, raw.map { "--raw \($0): expected WIDTHxHEIGHT" } ?? "- reads raw frames: expected --raw WIDTHxHEIGHT",
-        hint: "for example --raw 640x480")
+        hint: "for example --raw 640x480; --encoded reads PNG and JPEG")
     }
-    guard labels == nil else { throw TTAError(.usage, "--labels needs files, not frames on standard input") }
-    imageCount = nil
     kind = .frames(
       try RawFrameReader(
         descriptor: STDIN_FILENO, width: size.width, height: size.height, batchSize: batch, maxWait: maxWait,
@@ -75,8 +81,9 @@ final class BatchSource {
       guard let batch = reader.next() else { return nil }
       dropped = batch.dropped
       failure = batch.failure ?? failure
-      if batch.images.isEmpty { return nil }
-      var (pictures, numbers, failures): ([Image], [Int], [ImageFailure]) = ([], [], [])
+      if batch.images.isEmpty, batch.damaged.isEmpty { return nil }
+      if policy == .stop, let first = batch.damaged.first { throw first.error }
+      var (pictures, numbers, failures): ([Image], [Int], [ImageFailure]) = ([], [], batch.damaged)
       for (image, number) in zip(batch.images, batch.numbers) {
         do throws(TTAError) {
           pictures.append(try preprocessing.apply(to: image, name: "frame \(number)"))

@@ -1,0 +1,143 @@
+// Every strategy with every filter and adjuster; what cannot work; what each costs.
+
+import Engine
+import ModelIO
+import TTA
+import TTATestKit
+import Testing
+
+@Suite struct CompositionTests {
+  /// Every built-in strategy that needs no file, in a form that is quick on the small model.
+  static let strategies = Registry.builtIn.entries(.strategy).map(\.name).filter { $0 != "eata" && $0 != "ttt" }
+  static let filters = ["none"] + Registry.builtIn.entries(.filter).map(\.name)
+  static let adjusters = ["none"] + Registry.builtIn.entries(.adjuster).map(\.name)
+
+  private func section(_ strategy: String, filter: String = "none", adjuster: String = "none") -> OptionTree {
+    var section = OptionTree.keys(["name": .text(strategy)])
+    if filter != "none" { section["filter"] = .text(filter) }
+    if adjuster != "none" { section["adjuster"] = .text(adjuster) }
+    if ["cotta", "vida", "memo"].contains(strategy) { section["views"] = .number(2) }
+    if ["rotta", "note"].contains(strategy) { section["memory"] = .number(4) }
+    if strategy == "vida" { section["high_rank"] = .number(4) }
+    return section
+  }
+
+  @Test(arguments: strategies) func everyFilterAndAdjuster(_ name: String) throws {
+    let model = try Fixtures.model("cifar-resnet14", inputSize: 8)
+    let batches = Fixtures.batches(5, of: 3, model)
+    for filter in Self.filters {
+      for adjuster in Self.adjusters {
+        let combination = "\(name) + \(filter) + \(adjuster)"
+        let strategy: any AdaptationStrategy
+        do { strategy = try Registry.builtIn.compose(section(name, filter: filter, adjuster: adjuster)) } catch let error as TTAError {
+          // A combination that cannot work is refused before the first batch, with the reason.
+          #expect(filter != "none" && error.code == .usage && error.hint != nil, "\(combination): \(error.message)")
+          continue
+        }
+        let laws = StrategyLaws(strategy, on: model, batches: batches, threads: 1)
+        #expect(try laws.answersAreFinite() == nil, "\(combination)")
+        #expect(try laws.resetEqualsFresh() == nil, "\(combination)")
+        #expect(try laws.saveLoadContinues() == nil, "\(combination)")
+      }
+    }
+  }
+  @Test(arguments: strategies) func laws(_ name: String) throws {
+    let model = try Fixtures.model("cifar-resnet14", inputSize: 16)
+    let strategy = try Registry.builtIn.compose(section(name))
+    #expect(try StrategyLaws(strategy, on: model, batches: Fixtures.batches(4, of: 4, model)).broken() == [])
+  }
+  @Test(arguments: ["batch-norm", "tent", "eta", "cotta"]) func windowsTakeSingleImages(_ name: String) throws {
+    let model = try Fixtures.model("cifar-resnet14", inputSize: 8)
+    var section = section(name)
+    section["window"] = .number(4)
+    let strategy = try Registry.builtIn.compose(section)
+    #expect(try StrategyLaws(strategy, on: model, batches: Fixtures.batches(9, of: 1, model)).broken() == [])
+  }
+  @Test func aFullWindowAnswersLikeABatch() throws {
+    let model = try Fixtures.model()
+    let executor = Executor(threads: 2)
+    let images = Fixtures.images(6, model)
+    var single = try AdaptationRuntime(model, BatchNormAdaptation().over(window: 6))
+    var whole = try AdaptationRuntime(model, BatchNormAdaptation())
+    var last: Tensor?
+    for i in 0..<6 { last = try single.process(Batch(images[[i]], index: i), on: executor).scores.tensor }
+    #expect(try last == whole.process(Batch(images), on: executor).scores.tensor[[5]])
+  }
+  @Test(arguments: strategies) func singleImages(_ name: String) throws {
+    let model = try Fixtures.model("cifar-resnet14", inputSize: 8)
+    let executor = Executor(threads: 1)
+    var stream = try AdaptationRuntime(model, Registry.builtIn.compose(section(name)))
+    // Works, or says why not and what to do.
+    do {
+      for batch in Fixtures.batches(3, of: 1, model) { #expect(try stream.process(batch, on: executor).scores.tensor.isFinite) }
+    } catch let error as TTAError {
+      #expect(error.message.contains("expected at least 2 images") && error.hint?.contains("window") == true, "\(name): \(error.message)")
+    }
+  }
+  @Test func whatCannotWorkIsRefused() throws {
+    func refuse(_ section: OptionTree, _ message: String) {
+      do {
+        _ = try Registry.builtIn.compose(section)
+        Issue.record("expected an error: \(message)")
+      } catch let error as TTAError { #expect(error.message == message) } catch { Issue.record("\(error)") }
+    }
+    refuse(.keys(["name": .text("lame"), "filter": .text("diversity")]), "lame learns nothing that a filter could change")
+    refuse(.keys(["name": .text("cotta"), "objective": .text("come")]), "cotta: its objective cannot be exchanged")
+    refuse(.keys(["name": .text("tent"), "window": .number(1)]), "window: expected at least 2 images, got 1")
+    refuse(.keys(["name": .text("eata")]), "eata: file: expected the importances of the source's weights")
+    refuse(.keys(["name": .text("tent"), "adapter": .text("label-shift")]), "label-shift: file: expected an adapter")
+  }
+
+  /// Forwards, backwards and their images of the third batch.
+  private func work(_ strategy: any AdaptationStrategy, batch: Int = 4, before: Int = 2) throws -> Executor.Work {
+    let model = try Fixtures.model("cifar-resnet14", inputSize: 8)
+    let executor = Executor(threads: 1)
+    var stream = try AdaptationRuntime(model, strategy)
+    let batches = Fixtures.batches(before + 1, of: batch, model)
+    for i in 0..<before { _ = try stream.process(batches[i], on: executor) }
+    let start = executor.work
+    _ = try stream.process(batches[before], on: executor)
+    return Executor.Work(
+      forwards: executor.work.forwards - start.forwards, backwards: executor.work.backwards - start.backwards,
+      forwardImages: executor.work.forwardImages - start.forwardImages, backwardImages: executor.work.backwardImages - start.backwardImages)
+  }
+  @Test func costs() throws {
+    func expect(_ strategy: any AdaptationStrategy, _ forwards: Int, _ backwards: Int, _ name: String) throws {
+      let work = try work(strategy)
+      #expect(work.forwards == forwards && work.backwards == backwards, "\(name): \(work.forwards) forwards, \(work.backwards) backwards")
+    }
+    try expect(Source(), 1, 0, "source")
+    try expect(EMABatchNorm(), 2, 0, "ema-batch-norm")
+    try expect(Tent(), 1, 1, "tent")
+    try expect(RobustPseudoLabeling(), 1, 1, "rpl")
+    try expect(SHOT(), 1, 1, "shot")
+    try expect(SAR(), 2, 2, "sar")
+    try expect(T3A(), 1, 0, "t3a")
+    try expect(LameStrategy(), 1, 0, "lame")
+    try expect(Tent().filtered(by: WisdomOfCrowds()), 2, 1, "tent + wisdom-of-crowds")
+    var cotta = CoTTA.Options()
+    // Always confident: anchor, teacher, student. Never: the views in the teacher's place.
+    cotta.teacher.threshold = 1e-6
+    try expect(CoTTA(cotta), 3, 1, "cotta, confident")
+    cotta.teacher.threshold = 1
+    try expect(CoTTA(cotta), 34, 1, "cotta, unsure")
+    cotta.teacher.threshold = 2
+    try expect(CoTTA(cotta), 33, 1, "cotta without an anchor")
+    try expect(ViDA(ViDA.Options()), 12, 1, "vida")
+    var conjugate = ConjugatePseudoLabels.Options()
+    conjugate.answersAfterUpdate = true
+    try expect(ConjugatePseudoLabels(conjugate), 2, 1, "conjugate, answered after the update")
+    let memo = try work(MEMO(), batch: 2)
+    #expect(memo.forwards == 4 && memo.backwards == 2 && memo.forwardImages == 2 * 33 && memo.backwardImages == 2 * 32)
+    var rotta = RoTTA.Options()
+    rotta.memory = 4
+    try expect(RoTTA(rotta), 3, 1, "rotta, an update per batch")
+    // The view of ROID is of the kept images only.
+    let roid = try work(ROID())
+    #expect(roid.forwards == 2 && roid.backwards == 2 && roid.forwardImages < 8)
+    // A batch of which nothing is kept takes no step.
+    var eta = EATA.Options()
+    eta.factor = 1e-6
+    #expect(try work(EATA(eta)).backwards == 0)
+  }
+}
