@@ -16,11 +16,14 @@ ROWS = {
     "resnet20-tent": ("cifar-resnet20", "tent", 200),
     "resnet20-batch-norm": ("cifar-resnet20", "batch-norm", 200),
     "resnet20-source": ("cifar-resnet20", "source", 200),
+    "resnet20-all-weights": ("cifar-resnet20", "shot", 200),
     "wrn-28-10-tent": ("wide-resnet-28-10", "tent", 50),
     "resnet18-tent": ("resnet18", "tent", 64),
     "resnet50-tent": ("resnet50", "tent", 32),
     "vit-small-tent": ("vit-small-patch16-224", "tent", 32),
 }
+# What the PyTorch side calls the strategies of which it measures the step alone.
+PEERS = {"shot": "all-weights"}
 
 
 def run(command):
@@ -42,13 +45,13 @@ def main():
     results = []
     for name in options.rows.split(","):
         architecture, strategy, batch = ROWS[name]
-        common = ["--architecture", architecture, "--strategy", strategy, "--batch", str(batch), "--threads", str(options.threads),
+        common = ["--architecture", architecture, "--batch", str(batch), "--threads", str(options.threads),
                   "--repeats", str(options.repeats)]
         ours, theirs = [], {mode: [] for mode in options.modes.split(",")}
         for _ in range(options.rounds):
             for mode in theirs:
-                theirs[mode].append(run([sys.executable, "Benchmarks/peers/torch_peer.py", *common, "--mode", mode]))
-                ours.append(run([ROOT / ".build/release/tta", "bench", "--random-weights", "--json", "--quiet", *common]))
+                theirs[mode].append(run([sys.executable, "Benchmarks/peers/torch_peer.py", *common, "--strategy", PEERS.get(strategy, strategy), "--mode", mode]))
+                ours.append(run([ROOT / ".build/release/tta", "bench", "--random-weights", "--json", "--quiet", *common, "--strategy", strategy]))
 
         def rate(runs):
             return statistics.median(r["images_per_second"] for r in runs)

@@ -1,4 +1,4 @@
-"""One PyTorch measurement as JSON: TENT, a forward with batch statistics, or a plain forward, after the released code of TENT."""
+"""One PyTorch measurement as JSON: TENT, a step over all weights, a forward with batch statistics, or a plain forward, after the released code of TENT."""
 import argparse
 import json
 import os
@@ -15,7 +15,7 @@ import networks
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--architecture", required=True)
-    parser.add_argument("--strategy", choices=["tent", "batch-norm", "source"], default="tent")
+    parser.add_argument("--strategy", choices=["tent", "all-weights", "batch-norm", "source"], default="tent")
     parser.add_argument("--mode", choices=["eager", "channels_last", "compile"], default="eager")
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
@@ -35,8 +35,9 @@ def main():
             if isinstance(norm, nn.BatchNorm2d):
                 norm.track_running_stats, norm.running_mean, norm.running_var = False, None, None
     optimizer = None
-    if options.strategy == "tent":
-        parameters = [p for norm in norms for p in norm.parameters(recurse=False)]
+    if options.strategy in ("tent", "all-weights"):
+        everything = options.strategy == "all-weights"
+        parameters = list(model.parameters()) if everything else [p for norm in norms for p in norm.parameters(recurse=False)]
         for parameter in parameters:
             parameter.requires_grad_(True)
         optimizer = torch.optim.Adam(parameters, 1e-3)

@@ -83,6 +83,22 @@ size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k) {
   return (gemm_a_floats() + gemm_b_floats(n, k)) * sizeof(float);
 }
 
+// MARK: - Attention
+
+void ck_attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output) {
+  kernels()->attention(pool, n, tokens, heads, depth, x, output);
+}
+
+void ck_attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+                           float *input_gradient) {
+  kernels()->attention_backward(pool, n, tokens, heads, depth, x, gradient, input_gradient);
+}
+
+size_t ck_attention_scratch_bytes(int tokens, int depth) {
+  size_t stride = ck_round_up((size_t)tokens, CK_LANES), packed = stride * ck_round_up((size_t)depth, CK_LANES);
+  return (gemm_a_floats() + 5 * packed + 2 * stride * (size_t)tokens) * sizeof(float);
+}
+
 // MARK: - Convolutions
 
 void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, float *packed) {
@@ -91,6 +107,11 @@ void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, floa
 
 void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed, const ck_operand *operand, const ck_epilogue *epilogue) {
   kernels()->conv_run(conv, pool, n, packed, operand, epilogue);
+}
+
+void ck_conv_weight_gradient(const ck_conv *conv, ck_pool *pool, int n, const ck_operand *input, const ck_operand *gradient, void *partial,
+                             float *weights, float *bias) {
+  kernels()->conv_weight_gradient(conv, pool, n, input, gradient, partial, weights, bias);
 }
 
 // MARK: - Other fused steps

@@ -11,6 +11,7 @@
 #define CK_FUSED 0
 #define PIECE_SIZES(ITEM) ITEM(2) ITEM(1)
 #endif
+#define OUTER_CHANNELS 2
 #define TRANSFORM_LANES 4
 #define TILE_ROWS_TOGETHER 1
 #define PIECE_BLOCKS 1

@@ -10,5 +10,6 @@
 #include "gemm_plan.h"
 #include "kernel_table.h"
 #include "pooling_plan.h"
+#include "weight_gradient_plan.h"
 
 #endif

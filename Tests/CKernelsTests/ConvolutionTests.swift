@@ -108,7 +108,7 @@ extension ck_conv_shape {
     return result
   }
 
-  @inline(__always) private func eachProduct(_ body: (_ inside: Int, _ outside: Int, _ tap: Int) -> Void) {
+  @inline(__always) func eachProduct(_ body: (_ inside: Int, _ outside: Int, _ tap: Int) -> Void) {
     for y in 0..<Int(out_height) {
       for x in 0..<Int(out_width) {
         for i in 0..<Int(kernel_height) {

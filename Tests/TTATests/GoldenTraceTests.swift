@@ -29,12 +29,12 @@ import Testing
         for lowering in Lowering.allCases {
           let executor = Executor(threads: 2, lowering: lowering)
           let ratio = try Replay(trace, method, recording, executor).run(strategy, model, batches, labels)
-          worst[method.method, default: [:]][trace.trace] = max(worst[method.method]?[trace.trace] ?? 0, ratio)
+          worst["\(method.method) \(lowering.rawValue)", default: [:]][trace.trace] = ratio
           done += 1
         }
       }
     }
-    print("golden traces: \(done) replays; the worst of each as a share of its tolerance")
+    print("golden traces: \(done) replays; the largest difference of each as a share of its tolerance")
     let names = manifest.traces.map(\.trace)
     print("method: " + names.joined(separator: " | "))
     for (method, ratios) in worst.sorted(by: { $0.key < $1.key }) {
@@ -56,7 +56,10 @@ private struct Replay {
   }
 
   /// Winograd transforms round more than the direct products that the bounds were measured with.
-  private var winograd: Float { executor.lowering == .fast ? 2 : 1 }
+  ///
+  /// MEMO learns from one image: an activation that flips at 0 moves its whole step. On the exact path, changing the weights of the
+  /// ResNet-20 by a millionth moves an answer by up to 14 bounds; Winograd moves one of eight answers by 2.2, the others by at most 0.24.
+  private var winograd: Float { executor.lowering == .fast ? (method.method == "memo" ? 3 : 2) : 1 }
   /// Adam turns the rounding of a gradient near zero into a part of a step: PyTorch's own runs with another convolution algorithm differ by half a percent of the
   /// distance that a parameter can have moved, where the manifest's bound may be tighter.
   private var adamRounding: Float {

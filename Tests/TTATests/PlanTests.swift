@@ -80,12 +80,40 @@ import Testing
     let images = Fixtures.images(architecture.batch, model)
     let set = try model.graph.resolve(.normAffine)
     for lowering in Lowering.allCases {
-      let one = try run(model, images, .batch, set, Executor(threads: 1, lowering: lowering))
-      for threads in [2, 3] {
-        let many = try run(model, images, .batch, set, Executor(threads: threads, lowering: lowering))
-        #expect(
-          one.logits == many.logits && one.gradients == many.gradients, "\(architecture.name) \(lowering.rawValue), \(threads) threads")
+      for set in [set, try model.graph.resolve(.all)] {
+        let one = try run(model, images, .batch, set, Executor(threads: 1, lowering: lowering))
+        for threads in [2, 3] {
+          let many = try run(model, images, .batch, set, Executor(threads: threads, lowering: lowering))
+          #expect(
+            one.logits == many.logits && one.gradients == many.gradients, "\(architecture.name) \(lowering.rawValue), \(threads) threads")
+        }
       }
+    }
+  }
+
+  static let withWeights: [(name: String, size: Int, batch: Int)] = [
+    ("cifar-resnet20", 32, 5), ("resnet26", 32, 5), ("wide-resnet-28-10", 16, 2), ("mobilenet-v1-025", 96, 4),
+  ]
+  /// Every parameter is differentiated: the fused path has the gradients of the readable one, weights and biases included.
+  @Test(arguments: withWeights) func gradientsOfAllParametersEqualReadableOnes(_ architecture: (name: String, size: Int, batch: Int)) throws
+  {
+    let model = try Fixtures.model(architecture.name, inputSize: architecture.size)
+    let images = Fixtures.images(architecture.batch, model)
+    let set = try model.graph.resolve(.all)
+    let readable = Executor(threads: 2, lowering: .reference)
+    let expected = try run(model, images, .batch, set, readable)
+    var moved = images
+    moved.update { span in for i in span.indices { span[i] *= 1 + 2e-7 } }
+    let noise = relativeDistance(try run(model, moved, .batch, set, readable).gradients, expected.gradients)
+    for (lowering, bound) in [(Lowering.exact, 4e-4), (.fast, 2e-3)] {
+      let executor = Executor(threads: 2, lowering: lowering)
+      let got = try run(model, images, .batch, set, executor)
+      #expect(Set(got.gradients.keys) == Set(expected.gradients.keys), "\(architecture.name): other parameters have gradients")
+      let error = relativeDistance(got.gradients, expected.gradients)
+      #expect(error < 50 * bound + 10 * noise, "\(architecture.name) \(lowering.rawValue): \(error), by their nature \(noise)")
+      let options = ForwardOptions().with(.batch)
+      let summary = try Program(model.graph).summary(options, differentiating: set, images: architecture.batch, lowering: lowering)
+      #expect(!summary.forward.contains { $0.hasSuffix(": convolution") }, "a convolution left the fused path: \(summary.forward)")
     }
   }
 

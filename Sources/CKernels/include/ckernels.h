@@ -69,6 +69,17 @@ void ck_blas_gemm(ck_orientation a_orientation, ck_orientation b_orientation, si
 /// The name of the kernels that OpenBLAS picked, e.g. "Cooperlake".
 const char *ck_blas_core_name(void);
 
+// MARK: - Attention
+
+/// softmax(Q Kᵀ / √depth) V of each head: x [n][tokens][query, key, value][heads][depth] → output [n][tokens][heads][depth].
+/// Scratch must have been reserved.
+void ck_attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output);
+/// The gradient of x from the gradient of the output.
+void ck_attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+                           float *input_gradient);
+/// Scratch per worker for both.
+size_t ck_attention_scratch_bytes(int tokens, int depth);
+
 // MARK: - Operands and epilogues of fused steps (blocked layout)
 
 typedef enum { CK_ACTIVATION_NONE, CK_ACTIVATION_RELU, CK_ACTIVATION_RELU6 } ck_activation;
@@ -166,6 +177,16 @@ void ck_conv_pack(const ck_conv *conv, ck_pool *pool, const float *weights, floa
 /// Runs on n images; scratch must have been reserved. CK_FORWARD: operand [n][channels…height…width], epilogue [n][filters…out_height…out_width];
 /// CK_BACKWARD_DATA: operand [n][filters…out_height…out_width], epilogue [n][channels…height…width].
 void ck_conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *packed, const ck_operand *operand, const ck_epilogue *epilogue);
+
+/// The gradients of weights [filter][channel / groups][row][column] and bias [filter] of a forward convolution, summed over n images; NULL where
+/// one is not wanted. input is the forward's operand, gradient [n][filters…out_height…out_width]; their store is ignored. partial: sums of
+/// image blocks, combined in order. Scratch must have been reserved. Any algorithm but the choice of layout (CK_CONV_STEM: plain input) is the same.
+void ck_conv_weight_gradient(const ck_conv *conv, ck_pool *pool, int n, const ck_operand *input, const ck_operand *gradient, void *partial,
+                             float *weights, float *bias);
+/// Bytes that partial takes for n images or fewer; never more than for any larger n.
+size_t ck_conv_weight_gradient_partial_bytes(const ck_conv *conv, int n);
+/// Scratch per worker for any number of images.
+size_t ck_conv_weight_gradient_scratch_bytes(const ck_conv *conv);
 
 // MARK: - Other fused steps (blocked layout)
 

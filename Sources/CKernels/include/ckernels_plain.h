@@ -31,6 +31,10 @@ int ck_all_finite(const float *x, size_t n);
 /// out ← value / 255 for bytes, divided as floats.
 void ck_bytes_to_unit(const uint8_t *bytes, float *out, size_t n);
 
+/// x ← source where the element's draw is below `fraction` (0 … 1). Element i draws word i % 4 of the Philox4x32-10 block with key `seed` at the
+/// counter (low + i / 4, high): its upper 24 bits as a number from 0 to 1.
+void ck_restore(float *x, const float *source, float fraction, uint64_t seed, uint64_t low, uint64_t high, size_t n);
+
 typedef enum {
   CK_RELU, CK_RELU6, CK_LEAKY_RELU, CK_GELU, CK_GELU_TANH, CK_SILU, CK_HARDSWISH, CK_SIGMOID, CK_HARDSIGMOID, CK_TANH, CK_SOFTPLUS
 } ck_function;

@@ -70,6 +70,9 @@ void ck_layer_norm_reduce(const float *x, const float *statistics, const float *
   table()->layer_norm_reduce(x, statistics, gy, sums, rows, width);
 }
 void ck_column_sums(const float *x, double *sums, size_t rows, size_t width) { table()->column_sums(x, sums, rows, width); }
+void ck_restore(float *x, const float *source, float fraction, uint64_t seed, uint64_t low, uint64_t high, size_t n) {
+  table()->restore(x, source, fraction, seed, low, high, n);
+}
 void ck_adam(const ck_adam_settings *settings, float *x, const float *gradient, float *first, float *second, size_t n) {
   table()->adam(settings, x, gradient, first, second, n);
 }

@@ -31,6 +31,7 @@ typedef struct {
   void (*layer_norm_backward)(const float *x, const float *scale, const float *statistics, const float *gy, float *gx, size_t rows, size_t width);
   void (*layer_norm_reduce)(const float *x, const float *statistics, const float *gy, double *sums, size_t rows, size_t width);
   void (*column_sums)(const float *x, double *sums, size_t rows, size_t width);
+  void (*restore)(float *x, const float *source, float fraction, uint64_t seed, uint64_t low, uint64_t high, size_t n);
   void (*adam)(const ck_adam_settings *settings, float *x, const float *gradient, float *first, float *second, size_t n);
   void (*sgd)(const ck_sgd_settings *settings, float *x, const float *gradient, float *velocity, size_t n);
 } ck_plain_table;

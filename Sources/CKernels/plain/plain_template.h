@@ -345,6 +345,43 @@ static void CK_NAME(sgd)(const ck_sgd_settings *s, float *restrict x, const floa
   }
 }
 
+
+// Sixteen Philox4x32-10 blocks at a time: `words` gets four words of each, block after block. (Salmon et al., SC 2011.)
+static void CK_NAME(philox_words)(uint64_t seed, uint64_t low, uint64_t high, uint32_t words[64]) {
+  uint32_t c0[16], c1[16], c2[16], c3[16], k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  for (int i = 0; i < 16; i++) {
+    c0[i] = (uint32_t)(low + (uint64_t)i);
+    c1[i] = (uint32_t)((low + (uint64_t)i) >> 32);
+    c2[i] = (uint32_t)high;
+    c3[i] = (uint32_t)(high >> 32);
+  }
+  for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    for (int i = 0; i < 16; i++) {
+      uint64_t p0 = (uint64_t)c0[i] * 0xD2511F53u, p1 = (uint64_t)c2[i] * 0xCD9E8D57u;
+      c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
+      c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
+      c1[i] = (uint32_t)p1;
+      c3[i] = (uint32_t)p0;
+    }
+  }
+  for (int i = 0; i < 16; i++) {
+    words[4 * i] = c0[i];
+    words[4 * i + 1] = c1[i];
+    words[4 * i + 2] = c2[i];
+    words[4 * i + 3] = c3[i];
+  }
+}
+static void CK_NAME(restore)(float *restrict x, const float *restrict source, float fraction, uint64_t seed, uint64_t low, uint64_t high,
+                             size_t n) {
+  // Draws are multiples of 2^−24: below the fraction means below its ceiling in those units.
+  uint32_t limit = (uint32_t)ceilf(fraction * 16777216.0f), words[64];
+  for (size_t first = 0; first < n; first += 64, low += 16) {
+    size_t count = n - first < 64 ? n - first : 64;
+    CK_NAME(philox_words)(seed, low, high, words);
+    for (size_t i = 0; i < count; i++) x[first + i] = (words[i] >> 8) < limit ? source[first + i] : x[first + i];
+  }
+}
+
 const ck_plain_table CK_NAME(plain_table) = {
     .interpolate = CK_NAME(interpolate), .add_scaled = CK_NAME(add_scaled), .add = CK_NAME(add), .multiply = CK_NAME(multiply),
     .sum_of_squares = CK_NAME(sum_of_squares), .all_finite = CK_NAME(all_finite), .bytes_to_unit = CK_NAME(bytes_to_unit),
@@ -356,4 +393,4 @@ const ck_plain_table CK_NAME(plain_table) = {
     .softmax_rows = CK_NAME(softmax_rows), .log_softmax_rows = CK_NAME(log_softmax_rows),
     .softmax_rows_backward = CK_NAME(softmax_rows_backward), .layer_norm = CK_NAME(layer_norm),
     .layer_norm_backward = CK_NAME(layer_norm_backward), .layer_norm_reduce = CK_NAME(layer_norm_reduce),
-    .column_sums = CK_NAME(column_sums), .adam = CK_NAME(adam), .sgd = CK_NAME(sgd)};
+    .column_sums = CK_NAME(column_sums), .restore = CK_NAME(restore), .adam = CK_NAME(adam), .sgd = CK_NAME(sgd)};

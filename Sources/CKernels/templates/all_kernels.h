@@ -3,6 +3,7 @@
 //   TRANSFORM_LANES     lanes of one register
 //   TILE_ROWS_TOGETHER  rows of a Winograd tile that go through the epilogue together
 //   PIECE_BLOCKS, PIECE_SIZES          output blocks and positions of a convolution's product (positions × blocks accumulators)
+//   OUTER_CHANNELS                     input channels of a weight gradient that stay in registers: 2, 4, 8 or 16
 //   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
 //   GEMM_USES_BLAS      1 where ck_gemm goes to OpenBLAS
 //   PEAK_CHAINS         independent sums of the peak loop
@@ -22,8 +23,10 @@
 #include "conv_depthwise.h"
 #include "conv_stem.h"
 #include "conv_run.h"
+#include "conv_weight_gradient.h"
 #include "conv_weights.h"
 #include "gemm.h"
+#include "attention.h"
 #include "elementwise.h"
 #include "reorder.h"
 #include "shortcut.h"
@@ -36,6 +39,9 @@ const ck_kernel_table KERNEL_TABLE = {
     .gemm_pack_b = gemm_pack_b,
     .conv_pack = conv_pack,
     .conv_run = conv_run,
+    .conv_weight_gradient = conv_weight_gradient,
+    .attention = attention,
+    .attention_backward = attention_backward,
     .elementwise = elementwise,
     .to_blocked = to_blocked,
     .from_blocked = from_blocked,

@@ -40,15 +40,19 @@ public struct Parameters: Sendable, Equatable {
   public mutating func copy(from other: Parameters, over set: ParameterSet) {
     for id in set.ids { tensors[id.index] = other.tensors[id.index] }
   }
-  /// Gives back each element with probability `fraction` its value in `source`; one draw per element, in the order of the set.
+  /// Gives back each element with probability `fraction`, 0 to 1, its value in `source`.
+  ///
+  /// Each tensor, in the order of the set, takes whole blocks of the random source from the next one that is untouched; element i draws word
+  /// i % 4 of block i / 4.
   public mutating func restore(
     from source: Parameters, fraction: Float, over set: ParameterSet, using random: inout RandomSource
   ) {
     for id in set.ids {
       let count = tensors[id.index].elementCount
       let original = source.pointer(id)
-      tensors[id.index].withMutablePointer { values in
-        for i in 0..<count where random.uniform() < fraction { values[i] = original[i] }
+      let block = random.takeBlocks((count + 3) / 4)
+      tensors[id.index].withMutablePointer {
+        ck_restore($0, original, fraction, random.seed, block, RandomSource.domain, count)
       }
     }
   }

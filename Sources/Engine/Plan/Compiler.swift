@@ -24,6 +24,8 @@ final class PlainValue: PlanValue {
 final class Compiler {
   let graph: Graph
   let key: PlanKey
+  /// Images the plan has room for.
+  let capacity: Int
   private(set) var buffers: [PlannedBuffer] = []
   private var forward: [any PlanStep] = [], backward: [any PlanStep] = []
   private var forwardTouches: [[BufferID]] = [], backwardTouches: [[BufferID]] = []
@@ -38,13 +40,13 @@ final class Compiler {
   let imageValue: PlainValue
   var fusion: FusedLowering?
 
-  private init(_ graph: Graph, _ key: PlanKey) {
-    (self.graph, self.key) = (graph, key)
+  private init(_ graph: Graph, _ key: PlanKey, capacity: Int) {
+    (self.graph, self.key, self.capacity) = (graph, key, capacity)
     imageValue = PlainValue(.images, shape: graph.inputShape, requiresGradient: key.differentiatesImages)
   }
 
   static func compile(_ graph: Graph, _ key: PlanKey, capacity: Int) throws(TTAError) -> Plan {
-    let compiler = Compiler(graph, key)
+    let compiler = Compiler(graph, key, capacity: capacity)
     try compiler.findNeededNodes()
     compiler.findGradientFrontier()
     if key.lowering != .reference { compiler.fusion = FusedLowering(compiler) }
@@ -59,7 +61,7 @@ final class Compiler {
       }
       compiler.values.append(value)
     }
-    return try compiler.finish(capacity)
+    return try compiler.finish()
   }
 
   // MARK: - Buffers and steps
@@ -178,7 +180,7 @@ final class Compiler {
 
   // MARK: - The end
 
-  private func finish(_ capacity: Int) throws(TTAError) -> Plan {
+  private func finish() throws(TTAError) -> Plan {
     var outputs: [(tap: Tap, buffer: BufferID, shape: Shape)] = []
     var seeds: [(tap: Tap, buffer: BufferID, count: Int)?] = []
     for tap in key.taps {

@@ -17,10 +17,18 @@ public struct RandomSource: RandomNumberGenerator, Hashable, Codable, Sendable {
 
   /// The next 64 random bits.
   public mutating func next() -> UInt64 {
-    let words = Philox(seed: seed).block(position >> 1, 0x7474_6152)
+    let words = Philox(seed: seed).block(position >> 1, Self.domain)
     let odd = position & 1 == 1
     position &+= 1
     return odd ? UInt64(words.w) << 32 | UInt64(words.z) : UInt64(words.y) << 32 | UInt64(words.x)
+  }
+  /// Counter words 2 and 3 of every draw.
+  static let domain: UInt64 = 0x7474_6152
+  /// Takes whole blocks of four 32-bit words, two draws each, for a kernel to compute; the first one's number.
+  mutating func takeBlocks(_ count: Int) -> UInt64 {
+    let first = (position &+ 1) >> 1
+    position = (first &+ UInt64(count)) << 1
+    return first
   }
   /// A draw from [0, 1) with 24 random bits.
   public mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }

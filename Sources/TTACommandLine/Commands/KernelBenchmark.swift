@@ -36,6 +36,18 @@ enum KernelBenchmark {
         }
       }
     }
+    for layer in layers + [stem] {
+      let algorithm = layer.shape.channels <= 4 ? CK_CONV_STEM : layer.shape.depthwise ? CK_CONV_DEPTHWISE : CK_CONV_DIRECT
+      let rate = weightGradient(layer.shape, algorithm, images: layer.images, pool)
+      rows.append(Row(kernel: "weight gradient", shape: layer.name, gflops: rate, percent_of_peak: 100 * rate / peak))
+    }
+    for model in attentions {
+      for backward in [false, true] {
+        let rate = attention(model.images, model.tokens, model.heads, model.depth, backward: backward, pool)
+        rows.append(
+          Row(kernel: backward ? "attention backward" : "attention", shape: model.name, gflops: rate, percent_of_peak: 100 * rate / peak))
+      }
+    }
     for blas in [false, true] {
       for product in products {
         let rate = matrixProduct(product.m, product.n, product.k, blas: blas, pool)
@@ -84,6 +96,10 @@ enum KernelBenchmark {
     layer("resnet50", 1024, 256, 14, kernel: 1, images: 16), layer("resnet50", 2048, 512, 7, kernel: 1, images: 16),
     layer("mobilenet", 128, 128, 28, depthwise: true, images: 64), layer("mobilenet", 256, 256, 14, depthwise: true, images: 64),
   ]
+  private static let stem = layer("resnet20", 3, 16, 32, images: 200)
+  private static let attentions: [(name: String, images: Int, tokens: Int, heads: Int, depth: Int)] = [
+    ("vit-small 197 tokens, 6 × 64", 16, 197, 6, 64), ("vit-base 197 tokens, 12 × 64", 8, 197, 12, 64),
+  ]
   private static let products: [(name: String, m: Int, n: Int, k: Int)] = [
     ("vit-small qkv 3152×1152×384", 3152, 1152, 384), ("vit-small mlp 3152×1536×384", 3152, 1536, 384),
     ("vit-small mlp 3152×384×1536", 3152, 384, 1536), ("vit-base qkv 3152×2304×768", 3152, 2304, 768),
@@ -126,6 +142,39 @@ enum KernelBenchmark {
     operand.x = UnsafePointer(forward ? input : output)
     epilogue.output = forward ? output : input
     return best(ck_conv_flops(&conv) * Double(images)) { ck_conv_run(&conv, pool, Int32(images), packed, &operand, &epilogue) }
+  }
+  private static func weightGradient(
+    _ shape: ck_conv_shape, _ algorithm: ck_conv_algorithm, images: Int, _ pool: OpaquePointer
+  ) -> Double {
+    var shape = shape
+    var conv = ck_conv_make(&shape, CK_FORWARD, algorithm)
+    _ = ck_pool_reserve(pool, ck_conv_weight_gradient_scratch_bytes(&conv))
+    let input = buffer(images * Int((shape.channels + 15) / 16 * 16 * shape.height * shape.width))
+    let arriving = buffer(images * Int((shape.filters + 15) / 16 * 16 * shape.out_height * shape.out_width))
+    let partial = buffer(ck_conv_weight_gradient_partial_bytes(&conv, Int32(images)) / 4)
+    let weights = buffer(Int(shape.filters * (shape.depthwise ? 1 : shape.channels) * shape.kernel_height * shape.kernel_width))
+    defer { [input, arriving, partial, weights].forEach { $0.deallocate() } }
+    var (operand, gradient) = (ck_operand(), ck_operand())
+    (operand.x, gradient.x) = (UnsafePointer(input), UnsafePointer(arriving))
+    return best(ck_conv_flops(&conv) * Double(images)) {
+      ck_conv_weight_gradient(&conv, pool, Int32(images), &operand, &gradient, partial, weights, nil)
+    }
+  }
+  /// Counts two products forward and five backward, where the weights are computed again.
+  private static func attention(_ images: Int, _ tokens: Int, _ heads: Int, _ depth: Int, backward: Bool, _ pool: OpaquePointer) -> Double {
+    let width = heads * depth
+    let (x, y) = (buffer(images * tokens * 3 * width), buffer(images * tokens * width))
+    let target = buffer(images * tokens * 3 * width)
+    defer { [x, y, target].forEach { $0.deallocate() } }
+    _ = ck_pool_reserve(pool, ck_attention_scratch_bytes(Int32(tokens), Int32(depth)))
+    let product = 2 * Double(images * heads) * Double(tokens * tokens * depth)
+    return best(product * (backward ? 5 : 2)) {
+      if backward {
+        ck_attention_backward(pool, Int32(images), Int32(tokens), Int32(heads), Int32(depth), x, y, target)
+      } else {
+        ck_attention(pool, Int32(images), Int32(tokens), Int32(heads), Int32(depth), x, y)
+      }
+    }
   }
   private static func matrixProduct(_ m: Int, _ n: Int, _ k: Int, blas: Bool, _ pool: OpaquePointer) -> Double {
     let (a, b, c) = (buffer(m * k), buffer(n * k), buffer(m * n))

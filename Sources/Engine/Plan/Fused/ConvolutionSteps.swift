@@ -68,12 +68,15 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
   func run(_ frame: borrowing Frame) {
     center?.run(frame, channels: Int(conv.shape.filters))
     bias?.run(frame, channels: Int(conv.shape.filters))
-    var operand = operand.resolve(frame)
-    if let normalization {
-      let values = UnsafePointer(normalization.storage.pointer)
-      operand.affine = ck_affine(scale: values, shift: values + 16, image_stride: 0)
-    }
-    source.run(conv, operand, epilogue.resolve(frame), frame)
+    source.run(conv, normalized(operand.resolve(frame)), epilogue.resolve(frame), frame)
+  }
+  /// An operand as this convolution reads it: a stem's behind the input normalisation.
+  func normalized(_ operand: ck_operand) -> ck_operand {
+    guard let normalization else { return operand }
+    var operand = operand
+    let values = UnsafePointer(normalization.storage.pointer)
+    operand.affine = ck_affine(scale: values, shift: values + 16, image_stride: 0)
+    return operand
   }
 }
 
@@ -91,5 +94,29 @@ final class ConvolutionBackward: PlanStep {
   var label: String { "\(name): \(ConvolutionForward.title(conv)) backward" }
   func run(_ frame: borrowing Frame) {
     source.run(conv, operand.resolve(frame), epilogue.resolve(frame), frame)
+  }
+}
+
+/// The gradients of a convolution's weights and bias.
+final class ConvolutionWeightGradient: PlanStep {
+  let forward: ConvolutionForward
+  let operand: OperandSpecification, gradient: OperandSpecification
+  let partial: BufferID, weights: BufferID?, bias: BufferID?
+
+  init(
+    _ forward: ConvolutionForward, _ operand: OperandSpecification, _ gradient: OperandSpecification, partial: BufferID, weights: BufferID?,
+    bias: BufferID?
+  ) {
+    (self.forward, self.operand, self.gradient) = (forward, operand, gradient)
+    (self.partial, self.weights, self.bias) = (partial, weights, bias)
+  }
+  var label: String { "\(forward.name): weight gradient" }
+  func run(_ frame: borrowing Frame) {
+    var conv = forward.conv
+    var input = forward.normalized(operand.resolve(frame))
+    var gradient = gradient.resolve(frame)
+    ck_conv_weight_gradient(
+      &conv, frame.pool.handle, Int32(frame.images), &input, &gradient, frame.raw(partial), weights.map { frame.floats($0) },
+      bias.map { frame.floats($0) })
   }
 }

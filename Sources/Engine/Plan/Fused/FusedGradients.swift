@@ -118,6 +118,30 @@ extension FusedLowering {
   }
   private func graphName(_ node: Int) -> String { compiler.graph.nodes[node].name }
 
+  // MARK: - Gradients of weights
+
+  private func differentiates(_ node: Graph.Node) -> Bool { node.parameters.contains { compiler.key.differentiated.contains($0) } }
+  /// Scratch for the weight gradient of a convolution that may get one.
+  func reserveWeightGradient(_ node: Graph.Node, _ conv: ck_conv) {
+    var conv = conv
+    if differentiates(node) { compiler.reserve(scratch: ck_conv_weight_gradient_scratch_bytes(&conv)) }
+  }
+  /// The gradients of a convolution's weights and bias, where they are differentiated.
+  func emitWeightGradient(
+    _ node: Graph.Node, _ forward: ConvolutionForward, _ conv: ck_conv, reading operand: OperandSpecification,
+    _ gradient: OperandSpecification
+  ) {
+    guard differentiates(node) else { return }
+    var conv = conv
+    let partial = compiler.buffer(fixedBytes: ck_conv_weight_gradient_partial_bytes(&conv, Int32(compiler.capacity)))
+    let targets = (
+      weights: compiler.gradientBuffer(node.parameters[0]), bias: node.parameters.dropFirst().first.flatMap(compiler.gradientBuffer)
+    )
+    compiler.emitBackward(
+      ConvolutionWeightGradient(forward, operand, gradient, partial: partial, weights: targets.weights, bias: targets.bias),
+      touching: operand.touched + gradient.touched + [partial, targets.weights, targets.bias].compactMap { $0 })
+  }
+
   // MARK: - Gradients of stored values
 
   /// A stored value's gradient as something to read; nil where none arrived.

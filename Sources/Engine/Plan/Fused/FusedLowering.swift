@@ -32,12 +32,6 @@ final class FusedLowering {
   func lower(_ index: Int) throws(TTAError) -> PlanValue? {
     let node = graph.nodes[index]
     let inputs = node.inputs.map { compiler.value(of: $0) }
-    if node.parameters.contains(where: {
-      compiler.key.differentiated.contains($0) && graph.parameters[$0.index].role != .normScale
-        && graph.parameters[$0.index].role != .normShift
-    }) {
-      return nil
-    }
     switch node.operation {
     case let normalize as Normalize where node.inputs == [Graph.images] && normalize.mean.count <= 4 && !compiler.key.differentiatesImages:
       return NormalizedImages(node: index, normalize, shape: node.shape)
@@ -211,17 +205,22 @@ final class FusedLowering {
       node.name, conv, source, operand, epilogue, bias: bias, normalization: isStem ? (input as? NormalizedImages)?.operation : nil)
     result.producer = (step, compiler.forwardStepCount)
     compiler.emit(step, touching: operand.touched + epilogue.touched + [source.transient].compactMap { $0 })
-    if let backward {
-      let conv = ck_conv_make(&shape, CK_BACKWARD_DATA, backward)
-      let source = packedSource(index, conv, node.parameters[0])
-      compiler.onBackward { [self] () throws(TTAError) in
-        guard let operand = gradientOperand(of: result) else { return arrive(nothingAt: value) }
-        let epilogue = arrivingEpilogue(at: value)
-        compiler.emitBackward(
-          ConvolutionBackward(node.name, conv, source, operand, epilogue),
-          touching: operand.touched + epilogue.touched + [source.transient].compactMap { $0 })
-        didArrive(epilogue, at: value)
-      }
+    guard result.requiresGradient else { return result }
+    let dataGradient = backward.map { algorithm in
+      let conv = ck_conv_make(&shape, CK_BACKWARD_DATA, algorithm)
+      return (conv: conv, source: packedSource(index, conv, node.parameters[0]))
+    }
+    reserveWeightGradient(node, conv)
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard let gradient = gradientOperand(of: result) else { return arrive(nothingAt: value) }
+      let read = isStem ? OperandSpecification(x: .images) : self.operand(of: value)
+      emitWeightGradient(node, step, conv, reading: read, gradient)
+      guard let (conv, source) = dataGradient else { return }
+      let epilogue = arrivingEpilogue(at: value)
+      compiler.emitBackward(
+        ConvolutionBackward(node.name, conv, source, gradient, epilogue),
+        touching: gradient.touched + epilogue.touched + [source.transient].compactMap { $0 })
+      didArrive(epilogue, at: value)
     }
     return result
   }

@@ -1,0 +1,165 @@
+// Attention between its projections: softmax(Q Kᵀ / √depth) V and its gradients, one unit per image and head.
+//
+// Everything of a head stays in the L2 cache: packed operands (5 × 52 KiB for 197 tokens of depth 64), the weights, and their slopes (164 KiB
+// each). Products are ck_gemm's kernels over packed operands; rows of weights are padded to whole vectors with zeros, so that no panel is cut and
+// the softmax runs in whole registers. The backward computes the weights again: keeping them would take tokens² floats per head.
+
+typedef struct {
+  int tokens, heads, depth;
+  const float *x, *gradient;  // [image][token][3][head][depth], [image][token][head][depth]
+  float *output, *input_gradient;
+  ck_pool *pool;
+} attention_job;
+
+/// The right side of a product: as it lies in memory, and packed.
+typedef struct {
+  ck_orientation orientation;
+  size_t n, k, ldb;
+  const float *b;
+  float *packed;
+} right_side;
+
+static right_side pack_right_side(ck_orientation orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed) {
+  if (!GEMM_USES_BLAS)
+    for (size_t panel = 0; panel < gemm_panels(n); ++panel)
+      gemm_pack_panel(orientation, n, b, ldb, panel * CK_LANES, 0, k, packed + panel * k * CK_LANES);
+  return (right_side){orientation, n, k, ldb, b, packed};
+}
+
+/// C[m][n] = A · right. `padded`: columns of zeros behind n may be written up to whole vectors.
+static void multiply_right(ck_orientation orientation, size_t m, const float *a, size_t lda, const right_side *right, float *c, size_t ldc,
+                           bool padded, float *a_block) {
+  if (GEMM_USES_BLAS) {
+    ck_blas_gemm(orientation, right->orientation, m, right->n, right->k, a, lda, right->b, right->ldb, c, ldc, NULL, false);
+    return;
+  }
+  gemm_job job = {.a_orientation = orientation, .m = m, .n = padded ? gemm_panels(right->n) * CK_LANES : right->n, .k = right->k, .lda = lda,
+                  .ldc = ldc, .a = a, .c = c, .packed_b = right->packed, .panel_stride = right->k * CK_LANES};
+  size_t most = GEMM_BLOCK_ROWS / GEMM_ROWS * GEMM_ROWS;
+  for (size_t row = 0; row < m; row += most) gemm_block(&job, row, m - row < most ? m - row : most, 0, gemm_panels(right->n), a_block);
+}
+
+/// e^x for x <= 0, as ck_exp.
+INLINE v16 exponential(v16 x) {
+  v16 clamped = (x < splat(-87.3f)) ? splat(-87.3f) : x;
+  i16 power = __builtin_convertvector(multiply_add(clamped, splat(1.44269504f), splat(-0.5f)), i16);
+  v16 k = __builtin_convertvector(power, v16);
+  v16 r = multiply_add(k, splat(2.12194440e-4f), multiply_add(k, splat(-0.693359375f), clamped));
+  v16 p = multiply_add(splat(1.0f / 5040), r, splat(1.0f / 720));
+  p = multiply_add(p, r, splat(1.0f / 120));
+  p = multiply_add(p, r, splat(1.0f / 24));
+  p = multiply_add(p, r, splat(1.0f / 6));
+  p = multiply_add(p, r, splat(0.5f));
+  p = multiply_add(p, r, splat(1.0f));
+  p = multiply_add(p, r, splat(1.0f));
+  v16 result = p * (v16)((power + 127) << 23);
+  return (x < splat(-87.3f)) ? splat(0) : result;
+}
+INLINE float lane_sum(v16 v) {
+  float total = 0;
+  for (int i = 0; i < CK_LANES; ++i) total += v[i];
+  return total;
+}
+
+/// rows ← softmax(scale · rows), `width` columns of `stride`; zeros behind them.
+static void attention_softmax(float *rows, size_t count, size_t width, size_t stride, float scale) {
+  for (size_t r = 0; r < count; ++r, rows += stride) {
+    for (size_t i = width; i < stride; ++i) rows[i] = rows[0];
+    v16 most = load(rows);
+    for (size_t i = CK_LANES; i < stride; i += CK_LANES) {
+      v16 v = load(rows + i);
+      most = (v > most) ? v : most;
+    }
+    float largest = most[0];
+    for (int i = 1; i < CK_LANES; ++i) largest = most[i] > largest ? most[i] : largest;
+    v16 shift = splat(-largest * scale), sum = splat(0);
+    for (size_t i = 0; i < stride; i += CK_LANES) {
+      v16 v = exponential(multiply_add(load(rows + i), splat(scale), shift));
+      store(rows + i, v);
+      if (i + CK_LANES <= width) sum += v;
+    }
+    float total = lane_sum(sum);
+    for (size_t i = width / CK_LANES * CK_LANES; i < width; ++i) total += rows[i];
+    v16 inverse = splat(1 / total);
+    for (size_t i = 0; i < stride; i += CK_LANES) store(rows + i, load(rows + i) * inverse);
+    for (size_t i = width; i < stride; ++i) rows[i] = 0;
+  }
+}
+
+/// slopes ← scale · weights · (slopes − Σ slopes · weights); both are zero behind `width`.
+static void attention_softmax_backward(const float *weights, float *slopes, size_t count, size_t width, size_t stride, float scale) {
+  for (size_t r = 0; r < count; ++r, weights += stride, slopes += stride) {
+    for (size_t i = width; i < stride; ++i) slopes[i] = 0;
+    v16 sum = splat(0);
+    for (size_t i = 0; i < stride; i += CK_LANES) sum = multiply_add(load(weights + i), load(slopes + i), sum);
+    v16 product = splat(lane_sum(sum)), factor = splat(scale);
+    for (size_t i = 0; i < stride; i += CK_LANES) store(slopes + i, load(weights + i) * factor * (load(slopes + i) - product));
+  }
+}
+
+/// A head's scratch and its queries.
+typedef struct {
+  float *a_block, *packed, *weights, *slopes;
+  size_t packed_floats, stride, row, width;
+  const float *query;
+  float scale;
+} attention_head;
+
+static attention_head begin_head(const attention_job *job, int unit, float *scratch) {
+  attention_head head;
+  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth;
+  head.stride = ck_round_up(tokens, CK_LANES);
+  head.packed_floats = head.stride * ck_round_up(depth, CK_LANES);
+  head.a_block = scratch;
+  head.packed = scratch + gemm_a_floats();
+  head.weights = head.packed + 5 * head.packed_floats;
+  head.slopes = head.weights + head.stride * tokens;
+  head.width = (size_t)job->heads * depth;
+  head.row = 3 * head.width;
+  head.query = job->x + (size_t)(unit / job->heads) * tokens * head.row + (size_t)(unit % job->heads) * depth;
+  head.scale = (float)(1 / __builtin_sqrt((double)depth));
+  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + head.width, head.row, head.packed);
+  multiply_right(CK_NORMAL, tokens, head.query, head.row, &keys, head.weights, head.stride, true, head.a_block);
+  attention_softmax(head.weights, tokens, tokens, head.stride, head.scale);
+  return head;
+}
+
+static void attention_unit(void *context, int unit, int worker) {
+  const attention_job *job = context;
+  attention_head head = begin_head(job, unit, ck_pool_scratch(job->pool, worker));
+  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth;
+  float *output = job->output + (size_t)(unit / job->heads) * tokens * head.width + (size_t)(unit % job->heads) * depth;
+  right_side values = pack_right_side(CK_NORMAL, depth, tokens, head.query + 2 * head.width, head.row, head.packed);
+  multiply_right(CK_NORMAL, tokens, head.weights, head.stride, &values, output, head.width, false, head.a_block);
+}
+
+static void attention_backward_unit(void *context, int unit, int worker) {
+  const attention_job *job = context;
+  attention_head head = begin_head(job, unit, ck_pool_scratch(job->pool, worker));
+  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth, image = (size_t)(unit / job->heads), place = (size_t)(unit % job->heads) * depth;
+  const float *arriving = job->gradient + image * tokens * head.width + place;
+  float *target = job->input_gradient + image * tokens * head.row + place;
+  float *packed[5];
+  for (int i = 0; i < 5; ++i) packed[i] = head.packed + (size_t)i * head.packed_floats;
+  right_side values = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + 2 * head.width, head.row, packed[1]);
+  right_side keys = pack_right_side(CK_NORMAL, depth, tokens, head.query + head.width, head.row, packed[2]);
+  right_side queries = pack_right_side(CK_NORMAL, depth, tokens, head.query, head.row, packed[3]);
+  right_side gradients = pack_right_side(CK_NORMAL, depth, tokens, arriving, head.width, packed[4]);
+  multiply_right(CK_NORMAL, tokens, arriving, head.width, &values, head.slopes, head.stride, true, head.a_block);
+  attention_softmax_backward(head.weights, head.slopes, tokens, tokens, head.stride, head.scale);
+  multiply_right(CK_NORMAL, tokens, head.slopes, head.stride, &keys, target, head.row, false, head.a_block);
+  multiply_right(CK_TRANSPOSED, tokens, head.slopes, head.stride, &queries, target + head.width, head.row, false, head.a_block);
+  multiply_right(CK_TRANSPOSED, tokens, head.weights, head.stride, &gradients, target + 2 * head.width, head.row, false, head.a_block);
+}
+
+static void attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output) {
+  attention_job job = {.tokens = tokens, .heads = heads, .depth = depth, .x = x, .output = output, .pool = pool};
+  ck_pool_run(pool, n * heads, attention_unit, &job);
+}
+
+static void attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+                               float *input_gradient) {
+  attention_job job = {.tokens = tokens, .heads = heads, .depth = depth, .x = x, .gradient = gradient, .input_gradient = input_gradient,
+                       .pool = pool};
+  ck_pool_run(pool, n * heads, attention_backward_unit, &job);
+}
