@@ -55,7 +55,8 @@ let package = Package(
     .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(
-      name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "Vision", "TTATestKit"], swiftSettings: strict
+      name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "Vision", "TTATestKit"],
+      swiftSettings: strict
     ),
     .testTarget(
       name: "EvaluationTests",
@@ -66,7 +67,8 @@ let package = Package(
     .target(
       name: "VisionTestSupport", dependencies: ["Streams", "Vision", "Engine"], path: "Tests/VisionTestSupport", swiftSettings: strict),
     .testTarget(
-      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CVision", "Safetensors", "TTATestKit"], swiftSettings: strict),
+      name: "VisionTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CVision", "Safetensors", "TTATestKit"],
+      swiftSettings: strict),
     .testTarget(
       name: "StreamsTests", dependencies: ["VisionTestSupport", "Streams", "Vision", "Engine", "CShapes"], swiftSettings: strict),
   ]

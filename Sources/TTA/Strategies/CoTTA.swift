@@ -45,6 +45,7 @@ public struct CoTTA: GradientStrategy {
     "cross entropy to a teacher averaged over views; stochastic restoration", paper: "Wang et al., CVPR 2022", updates: "all weights",
     forwards: "3, or 34 where the source is unsure", backwards: "1",
     needs: ["square colour images", "batches of 2 or more with batch norm"])
+  /// The method is its objective.
   public static let exchangesObjective = false
 
   /// Consistency with the teacher, over all weights.

@@ -41,6 +41,7 @@ public struct MEMO: GradientStrategy {
     "marginal entropy over views of each image, then back to the source", paper: "Zhang et al., NeurIPS 2022",
     updates: "all weights, per image",
     forwards: "33 per image", backwards: "32 per image", needs: ["colour images"])
+  /// The method is its objective.
   public static let exchangesObjective = false
 
   /// The marginal entropy, over all weights.

@@ -42,6 +42,7 @@ public struct NOTE: GradientStrategy {
     "instance-aware normalisation and a balanced reservoir", paper: "Gong et al., NeurIPS 2022",
     updates: "norm scale and shift, running statistics", forwards: "1 + 1 per 64 images", backwards: "1 per 64 images",
     needs: ["batch norm layers", "a source trained with instance-aware norm"])
+  /// The method is its objective.
   public static let exchangesObjective = false
 
   /// The entropy of the memory, over norm scale and shift.

@@ -41,6 +41,7 @@ public struct RoTTA: GradientStrategy {
     "a teacher over a balanced memory with robust statistics", paper: "Yuan et al., CVPR 2023",
     updates: "norm scale and shift, running statistics", forwards: "1 + 2 per 64 images", backwards: "1 per 64 images",
     needs: ["batch norm layers", "square colour images"])
+  /// The method is its objective.
   public static let exchangesObjective = false
 
   /// The aged cross entropy, over norm scale and shift.

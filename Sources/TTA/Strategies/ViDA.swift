@@ -72,6 +72,7 @@ public struct ViDA: GradientStrategy {
   static let summary = Summary(
     "low-rank branches balanced by uncertainty, with a teacher", paper: "Liu et al., ICLR 2024 (released code)",
     updates: "all weights and its branches", forwards: "12", backwards: "1", needs: ["square colour images", "attention or convolutions"])
+  /// The method is its objective.
   public static let exchangesObjective = false
 
   /// Consistency with the teacher, over everything.
