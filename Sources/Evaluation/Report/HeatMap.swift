@@ -10,7 +10,7 @@ public struct HeatMap: Sendable {
   public var columns: [String], rows: [String]
   /// Per row one value 0...100 per column; nil leaves a field empty.
   public var values: [[Double?]]
-  private static let (rowHeight, top, left) = (28, 26, 132)
+  private static let (rowHeight, top) = (28, 26)
 
   /// A map.
   public init(title: String, columns: [String], rows: [String], values: [[Double?]]) {
@@ -23,9 +23,8 @@ public struct HeatMap: Sendable {
     var lines = ["<svg class=\"heat\" role=\"img\" aria-label=\"\(HTMLText.escaped(title))\" width=\"100%\" height=\"\(height)\">"]
     for (row, name) in rows.enumerated() {
       lines.append(
-        "<text class=\"heat-row\" x=\"0\" y=\"\(Self.top + row * Self.rowHeight + 18)\">\(HTMLText.escaped(name))</text>")
+        "<text class=\"heat-row\" x=\"-10\" y=\"\(Self.top + row * Self.rowHeight + 18)\">\(HTMLText.escaped(name))</text>")
     }
-    lines.append("<svg class=\"heat-fields\" x=\"\(Self.left)\" y=\"0\" height=\"\(height)\">")
     let width = 100 / Double(max(1, columns.count))
     func across(_ column: Int, _ share: Double = 0) -> String { Numbers.decimals((Double(column) + share) * width, 3) + "%" }
     for (column, name) in columns.enumerated() {
@@ -43,7 +42,7 @@ public struct HeatMap: Sendable {
             + "<text class=\"heat-value\" x=\"\(across(column, 0.5))\" y=\"\(y + 18)\">\(text)</text>")
       }
     }
-    lines += ["</svg>", "</svg>"]
+    lines.append("</svg>")
     return lines.joined(separator: "\n")
   }
 }

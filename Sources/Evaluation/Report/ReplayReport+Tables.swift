@@ -82,7 +82,7 @@ extension ReplayReport {
     return """
       <figure class="map"><figcaption>\(HTMLText.escaped(title))</figcaption>
       <div class="scroll" tabindex="0" role="region" aria-label="\(HTMLText.escaped(title))">
-      <div style="min-width: \(132 + 56 * columns.count)px">
+      <div class="fields" style="min-width: \(132 + 56 * columns.count)px">
       \(map.svg)
       </div></div></figure>
       """

@@ -63,7 +63,7 @@ enum ReportStyle {
     .notes { margin: 0 0 12px; padding-left: 18px; } .map { margin: 20px 0 0; } .map figcaption { font-weight: 600; font-size: 14px; }
     .heat { display: block; margin-top: 4px; } .heat text { font-size: 12px; fill: var(--text); font-variant-numeric: tabular-nums; }
     .heat .heat-column { fill: var(--soft); } .heat-column, .heat-value { text-anchor: middle; } .heat rect { fill: var(--series-0); }
-    .heat-fields { width: calc(100% - 132px); overflow: visible; }
+    .heat { overflow: visible; } .heat-row { text-anchor: end; } .fields { padding-left: 128px; }
     .bubble { fill-opacity: 0.75; stroke: var(--ground); stroke-width: 1.5px; }
     .chart .bubble-name { fill: var(--text); paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
     .unnamed .band-name { display: none; } .plot.unnamed { padding-top: 20px; }
