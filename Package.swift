@@ -43,7 +43,8 @@ let package = Package(
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
     .target(name: "CEvaluation", linkerSettings: [.linkedLibrary("m")]),
     .target(
-      name: "Evaluation", dependencies: ["CEvaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
+      name: "Evaluation", dependencies: ["CEvaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"],
+      swiftSettings: strict),
     .target(name: "CBuiltinModel"),
     .target(
       name: "TTACommandLine",

@@ -8,7 +8,9 @@ import Testing
     "replay", "--model", "shapes", "--data", "shapes", "--limit", "60", "--batch", "20", "--corruptions", "fog,contrast", "--threads", "1",
     "--quiet",
   ]
-  private func replay(_ output: String, _ more: [String] = []) throws -> ToolResult { try runTTA(Self.small + ["--output", output] + more) }
+  private func replay(_ output: String, _ more: [String] = []) throws -> ToolResult {
+    try runTTA(Self.small + ["--output", output] + more)
+  }
   private func lines(_ path: String) throws -> [String] {
     try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map(String.init)
   }
@@ -18,7 +20,9 @@ import Testing
     let output = folder.path("out")
     let result = try replay(output, ["--seeds", "1,2", "--predictions", "--tensorboard", "--json"])
     #expect(result.code == 0, "\(result.stderr)")
-    for name in ["manifest.json", "results.csv", "curves.csv", "summary.json", "table.md", "table.tex", "report.html", "configuration.yaml"] {
+    for name in [
+      "manifest.json", "results.csv", "curves.csv", "summary.json", "table.md", "table.tex", "report.html", "configuration.yaml",
+    ] {
       #expect(FileManager.default.fileExists(atPath: output + "/" + name), "\(name)")
     }
     let rows = try lines(output + "/results.csv")
@@ -33,7 +37,8 @@ import Testing
     let key = "continual.severity-5.tent.seed-2"
     #expect(FileManager.default.fileExists(atPath: "\(output)/predictions/\(key).npy"))
     let events = try Data(contentsOf: URL(fileURLWithPath: "\(output)/tensorboard/\(key)/events.out.tfevents.0.replay"))
-    #expect(events.count > 100 && events.range(of: Data("brain.Event:2".utf8)) != nil && events.range(of: Data("error/overall".utf8)) != nil)
+    #expect(
+      events.count > 100 && events.range(of: Data("brain.Event:2".utf8)) != nil && events.range(of: Data("error/overall".utf8)) != nil)
   }
   @Test func pageLoadsNothingAndHasItsPoints() throws {
     let folder = try TemporaryFolder()
@@ -71,14 +76,16 @@ import Testing
   }
   @Test func writtenConfigurationRepeatsTheRun() throws {
     let folder = try TemporaryFolder()
-    #expect(try replay(folder.path("one"), ["--strategies", "tent:learning_rate=0.01", "--setting", "correlated:construction=note"]).code == 0)
+    #expect(
+      try replay(folder.path("one"), ["--strategies", "tent:learning_rate=0.01", "--setting", "correlated:construction=note"]).code == 0)
     let again = try runTTA([
       "replay", "--config", folder.path("one/configuration.yaml"), "--output", folder.path("two"), "--threads", "1", "--quiet",
     ])
     #expect(again.code == 0, "\(again.stderr)")
     for name in ["curves.csv", "configuration.yaml"] {
       #expect(
-        try Data(contentsOf: URL(fileURLWithPath: folder.path("one/\(name)"))) == Data(contentsOf: URL(fileURLWithPath: folder.path("two/\(name)"))))
+        try Data(contentsOf: URL(fileURLWithPath: folder.path("one/\(name)")))
+          == Data(contentsOf: URL(fileURLWithPath: folder.path("two/\(name)"))))
     }
   }
   @Test func configurationInYAML() throws {
@@ -94,7 +101,7 @@ import Testing
     try yaml.replacing("corruptions", with: "coruptions").write(toFile: folder.path("wrong.yaml"), atomically: true, encoding: .utf8)
     let wrong = try runTTA(["replay", "--config", folder.path("wrong.yaml"), "--list-cells"])
     #expect(wrong.code == 64)
-    #expect(wrong.errorLines == ["error: stream: unknown key \"coruptions\"", "hint: nearest keys: corruptions, tensorboard, predictions"])
+    #expect(wrong.errorLines == ["error: stream: unknown key \"coruptions\"", "hint: nearest keys: corruptions, predictions, setting"])
   }
 }
 
@@ -121,7 +128,9 @@ import Testing
     let options = ["--strategies", "tent", "--corruptions", "gaussian-noise"]
     #expect(try runTTA(ReplayTests.small + options + ["--setting", "episodic-oracle", "--output", folder.path("oracle")]).code == 0)
     #expect(try column("uses_labels", of: folder.path("oracle/results.csv")) == ["1"])
-    let plain = ["--strategies", "tent:reset=each-batch", "--corruptions", "gaussian-noise", "--setting", "reset-each-shift:pictures=shuffled"]
+    let plain = [
+      "--strategies", "tent:reset=each-batch", "--corruptions", "gaussian-noise", "--setting", "reset-each-shift:pictures=shuffled",
+    ]
     #expect(try runTTA(ReplayTests.small + plain + ["--output", folder.path("plain")]).code == 0)
     let best = try #require(Double(try column("error_percent", of: folder.path("oracle/results.csv"))[0]))
     let own = try #require(Double(try column("error_percent", of: folder.path("plain/results.csv"))[0]))
@@ -132,7 +141,8 @@ import Testing
   @Test func openSetScoresAreThere() throws {
     let folder = try TemporaryFolder()
     let noise = folder.path("unknown")
-    #expect(try runTTA(["corrupt", "shapes", "--images", "60", "--corruption", "gaussian-noise", "--severity", "5", "--output", noise]).code == 0)
+    #expect(
+      try runTTA(["corrupt", "shapes", "--images", "60", "--corruption", "gaussian-noise", "--severity", "5", "--output", noise]).code == 0)
     let result = try runTTA(
       ReplayTests.small + [
         "--setting", "open-set:block=10", "--strategies", "source", "--corruptions", "clean", "--unknown", noise + "/gaussian_noise.npy",

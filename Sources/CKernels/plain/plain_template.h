@@ -243,6 +243,8 @@ CK_INLINE float CK_NAME(row_maximum)(const float *x, size_t width) {
 static void CK_NAME(softmax_rows)(const float *x, float *y, size_t rows, size_t width) {
   for (size_t r = 0; r < rows; r++, x += width, y += width) {
     float largest = CK_NAME(row_maximum)(x, width), sum = 0;
+    // x and y may be the same row, never shifted ones: without this a check of their distance chooses between two orders of the sum.
+#pragma clang loop vectorize(assume_safety)
     for (size_t i = 0; i < width; i++) sum += y[i] = ck_exp(x[i] - largest);
     float inverse = 1 / sum;
     for (size_t i = 0; i < width; i++) y[i] *= inverse;

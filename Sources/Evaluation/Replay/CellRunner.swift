@@ -73,7 +73,8 @@ public struct CellRunner {
       var section = cell.strategy.section
       if let rate { section["learning_rate"] = .number(rate) }
       var runtime = try AdaptationRuntime(
-        program: setup.program, source: setup.parameters, Registry.current.compose(section), seed: cell.seed)
+        program: setup.program, source: setup.parameters, Registry.current.compose(section),
+        guard: Registry.current.watch(section), seed: cell.seed)
       (runtime.smallBatch, runtime.nonFinite) = (.source, .skip)
       return runtime
     }

@@ -99,14 +99,16 @@ extension ModelAdapter {
 
 /// Watches any strategy from outside; its own memory survives the resets it orders.
 public protocol StreamGuard: Component {
-  /// Looks at an answer and at the parameters behind it.
-  mutating func judge(_ prediction: Prediction, for batch: Batch, in context: borrowing AdaptationContext) throws -> Verdict
+  /// Looks at an answer and at the parameters behind it; may put another answer in its place.
+  mutating func judge(_ prediction: inout Prediction, for batch: Batch, in context: borrowing AdaptationContext) throws -> Verdict
 }
 
 /// What a guard decides after a batch, with its evidence.
 public enum Verdict: Sendable, Equatable {
   /// Nothing to do.
   case fine
+  /// Nothing to do, but worth a line in the log.
+  case note(reason: String)
   /// The state is good: keep it to come back to.
   case remember
   /// Back to the state last remembered.

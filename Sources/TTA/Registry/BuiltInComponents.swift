@@ -87,6 +87,7 @@ extension Registry {
     registry.register(adjuster: "prior-correction", PriorCorrection.summary) { (_: NoOptions) in PriorCorrection() }
     registry.register(adjuster: "temperature", Temperature.summary) { (options: Temperature.Options) in Temperature(options) }
 
+    registry.register(guard: "collapse", CollapseGuard.summary) { (options: CollapseGuard.Options) in CollapseGuard(options) }
     registry.register(adapter: "label-shift", LabelShiftAdapter.summary) { (options: LabelShiftAdapter.Options) in
       try LabelShiftAdapter(options)
     }

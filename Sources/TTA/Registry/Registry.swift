@@ -27,7 +27,7 @@ public struct Registry: Sendable {
   /// What a name stands for.
   public enum Kind: String, Codable, Sendable, CaseIterable {
     /// The kinds of parts.
-    case strategy, objective, filter, adjuster, adapter, rule
+    case strategy, objective, filter, adjuster, adapter, rule, watch = "guard"
   }
   /// One name.
   public struct Entry: Sendable {
@@ -67,6 +67,10 @@ public struct Registry: Sendable {
   public mutating func register<O: ComponentOptions>(
     adapter name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any ModelAdapter
   ) { add(.adapter, name, summary) { try make($0) } }
+  /// `--guard name`.
+  public mutating func register<O: ComponentOptions>(
+    guard name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any StreamGuard
+  ) { add(.watch, name, summary) { try make($0) } }
   /// `--set strategy.rule=name`.
   public mutating func register<O: ComponentOptions>(
     rule name: String, _ summary: Summary, _ make: @escaping @Sendable (O) throws -> any UpdateRule
@@ -132,6 +136,16 @@ public struct Registry: Sendable {
     let adapters: [any ModelAdapter] = try Self.list(section["adapter"]).map { try make(.adapter, $0) }
     let adjusters: [any OutputAdjuster] = try Self.list(section["adjuster"]).map { try make(.adjuster, $0) }
     return adapters.isEmpty && adjusters.isEmpty ? strategy : Composition(strategy, adapters: adapters, adjusters: adjusters)
+  }
+  /// The guard that the section names; nil without one. `on` stands for `name`, and `true` for the built-in one.
+  public func watch(_ section: OptionTree) throws -> (any StreamGuard)? {
+    switch section["guard"] {
+    case nil, .null, .bool(false): return nil
+    case .bool(true): return try make(.watch, .text("collapse"))
+    case .some(var part):
+      if part["name"] == nil, let on = part["on"] { part["name"] = on }
+      return try make(.watch, part, ignoring: ["name", "on"])
+    }
   }
   private static func list(_ tree: OptionTree?) -> [OptionTree] {
     switch tree {

@@ -27,8 +27,6 @@ public struct AdaptationRuntime: Sendable {
   let origin: AdaptationState
   private let program: Program, options: ForwardOptions, rates: RateScales
   private let smallestBatch: Int, smallestBatchReason: String
-  private var watch: (any StreamGuard)?
-  private var good: AdaptationState
 
   /// Configures the strategy on the model; throws what cannot work. Nothing is compiled yet: see `warmUp`.
   public init(_ model: Model, _ strategy: any AdaptationStrategy, guard watch: (any StreamGuard)? = nil, seed: UInt64 = 1) throws {
@@ -48,8 +46,12 @@ public struct AdaptationRuntime: Sendable {
     self.program = setup.isEdited ? Program(setup.model.graph) : program
     (options, adapted, rates) = (setup.options, setup.adapted, setup.rates)
     (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
-    origin = AdaptationState(parameters: setup.model.parameters, strategy: strategy, random: RandomSource(seed: seed))
-    (state, good, self.watch) = (origin, origin, watch)
+    var watch = watch
+    try watch?.configure(&setup)
+    origin = AdaptationState(
+      parameters: setup.model.parameters, strategy: strategy, random: RandomSource(seed: seed), watch: watch,
+      good: watch == nil ? nil : GoodState(parameters: setup.model.parameters, strategy: strategy))
+    state = origin
   }
 
   /// Adapts to a batch and answers it. An error leaves the parameters of the last finished step; a caller who wants more keeps a snapshot.
@@ -88,7 +90,7 @@ public struct AdaptationRuntime: Sendable {
   private mutating func learn(_ batch: Batch, _ executor: Executor) throws -> Prediction {
     var context = lend(executor)
     state.parameters = Parameters()  // moved, not shared: a second owner would make every step copy
-    let prediction: Prediction
+    var prediction: Prediction
     do { prediction = try state.strategy.adapt(to: batch, in: &context) } catch {
       (state.parameters, state.random) = (context.parameters, context.random)
       throw error
@@ -96,11 +98,12 @@ public struct AdaptationRuntime: Sendable {
     state.batches += 1
     state.images += batch.count
     if context.wantsReset { (context.parameters, state.strategy) = (origin.parameters, origin.strategy) }
-    switch try watch?.judge(prediction, for: batch, in: context) ?? .fine {
+    switch try state.watch?.judge(&prediction, for: batch, in: context) ?? .fine {
     case .fine: break
-    case .remember: (good.parameters, good.strategy) = (context.parameters, state.strategy)
+    case .note(let reason): note("batch \(state.batches - 1): \(reason)")
+    case .remember: state.good = GoodState(parameters: context.parameters, strategy: state.strategy)
     case .restore(let reason):
-      (context.parameters, state.strategy) = (good.parameters, good.strategy)
+      if let good = state.good { (context.parameters, state.strategy) = (good.parameters, good.strategy) }
       note("batch \(state.batches - 1): restored: \(reason)")
     case .reset(let reason):
       (context.parameters, state.strategy) = (origin.parameters, origin.strategy)

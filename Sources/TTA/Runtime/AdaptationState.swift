@@ -10,8 +10,18 @@ public struct AdaptationState: Sendable {
   public internal(set) var strategy: any AdaptationStrategy
   /// The position in the random numbers.
   public internal(set) var random: RandomSource
+  /// What watches the strategy, with all its memory.
+  public internal(set) var watch: (any StreamGuard)?
+  /// The state that the watch last called good.
+  var good: GoodState?
   /// Batches and images answered so far.
   public internal(set) var batches = 0, images = 0
+}
+
+/// What a guard can come back to.
+struct GoodState: Sendable, Codable {
+  var parameters: Parameters
+  @Slot var strategy: any AdaptationStrategy
 }
 
 /// What to do about a loss, a gradient or an input that is not finite.

@@ -11,6 +11,8 @@ enum StateFile {
     var parameters: Parameters
     @Slot var strategy: any AdaptationStrategy
     var random: RandomSource
+    @Slots var guards: [any StreamGuard]
+    var good: GoodState?
     var batches: Int
     var images: Int
   }
@@ -24,7 +26,9 @@ enum StateFile {
   }
   private static func content(of state: AdaptationState) -> Content {
     Content(
-      parameters: state.parameters, strategy: state.strategy, random: state.random, batches: state.batches, images: state.images)
+      parameters: state.parameters, strategy: state.strategy, random: state.random, guards: state.watch.map { [$0] } ?? [],
+      good: state.good,
+      batches: state.batches, images: state.images)
   }
   private static func components(of strategy: any AdaptationStrategy, source: Parameters) throws -> (text: String, table: StateTable) {
     let table = StateTable(source: source)
@@ -80,7 +84,8 @@ enum StateFile {
         .invalidData, "\(path): the state cannot be read: \(error)", hint: "the file is damaged; start from an earlier state", cause: error)
     }
     return AdaptationState(
-      parameters: content.parameters, strategy: content.strategy, random: content.random, batches: content.batches, images: content.images)
+      parameters: content.parameters, strategy: content.strategy, random: content.random, watch: content.guards.first, good: content.good,
+      batches: content.batches, images: content.images)
   }
 }
 

@@ -62,7 +62,8 @@ struct AdaptCommand: AsyncParsableCommand {
     let size = batch ?? tree["stream"]?["batch"]?.number.map { Int($0) } ?? 64
     guard size > 0 else { throw TTAError(.usage, "--batch \(size): expected a number of at least 1") }
     let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
-    var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), seed: seed)
+    var runtime = try AdaptationRuntime(
+      loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section), seed: seed)
     (runtime.nonFinite, runtime.smallBatch) = (onNonFinite, onSmallBatch)
     runtime.reset = try ConfigurationCheck.reset(section["reset"])
     if let stateIn { try runtime.load(from: stateIn) }

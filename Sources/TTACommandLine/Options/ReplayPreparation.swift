@@ -121,7 +121,7 @@ struct ReplayPreparation {
       let label =
         section["label"]?.text ?? name + (options.isEmpty ? "" : "(\(options.map { "\($0.key)=\($0.value)" }.joined(separator: ",")))")
       section["label"] = nil
-      _ = try Registry.current.compose(section)
+      _ = try (Registry.current.compose(section), Registry.current.watch(section))
       guard !strategies.contains(where: { $0.label == label }) else {
         throw TTAError(.usage, "two strategies are called \(label)", hint: "give one of them another label: {name: \(name), label: …}")
       }

@@ -15,6 +15,8 @@ struct StrategyOptions: ParsableArguments {
   var adjuster: [String] = []
   @Option(name: .long, help: ArgumentHelp("An adapter that extends the model, with its file; repeatable.", valueName: "name[=file]"))
   var adapter: [String] = []
+  @Flag(name: .customLong("guard"), help: "Watch the strategy: undo collapse, let the source answer where the stream contradicts it.")
+  var watches = false
 
   /// Flags over the `strategy:` section of a configuration.
   func section(_ tree: OptionTree, fallback: String) -> OptionTree {
@@ -26,6 +28,7 @@ struct StrategyOptions: ParsableArguments {
     if !filter.isEmpty { section["filter"] = .list(filter.map { Self.part(section["filter"], $0) }) }
     if !adjuster.isEmpty { section["adjuster"] = .list(adjuster.map { Self.part(section["adjuster"], $0) }) }
     if !adapter.isEmpty { section["adapter"] = .list(adapter.map { Self.adapter(section["adapter"], $0) }) }
+    if watches, section["guard"] == nil { section["guard"] = .bool(true) }
     return section
   }
   /// `name` or `name=file`.

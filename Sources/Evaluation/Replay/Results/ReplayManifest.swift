@@ -111,7 +111,9 @@ public struct ReplayManifest: Codable, Hashable, Sendable {
       notes.append("corrupted pictures were read from files as they are")
     }
     let incidents = results.reduce(0) { $0 + $1.score.incidentCount }
-    if incidents > 0 { notes.append("\(incidents) batches were answered without learning; cells/*.json says why") }
+    if incidents > 0 {
+      notes.append("\(incidents) incidents: batches that were not learnt from, or verdicts of a guard; cells/*.json says why")
+    }
     let unreadable = results.reduce(0) { $0 + $1.score.unreadable }
     if unreadable > 0 { notes.append("\(unreadable) pictures could not be read and were left out") }
     return notes
