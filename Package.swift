@@ -41,12 +41,15 @@ let package = Package(
     .target(name: "Vision", dependencies: ["Engine", "CImageCodecs", "CVision", "CAugmentation"], swiftSettings: strict),
     .target(name: "CShapes", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Streams", dependencies: ["Vision", "Engine", "CShapes"], swiftSettings: strict),
-    .target(name: "Evaluation", dependencies: ["TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
+    .target(name: "CEvaluation", linkerSettings: [.linkedLibrary("m")]),
+    .target(
+      name: "Evaluation", dependencies: ["CEvaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors"],
+      swiftSettings: strict),
     .target(name: "CBuiltinModel"),
     .target(
       name: "TTACommandLine",
       dependencies: [
-        "Evaluation", "TTA", "Streams", "Vision", "ModelIO", "Safetensors", "Engine", "CKernels", "CBuiltinModel",
+        "Evaluation", "CEvaluation", "TTA", "Streams", "Vision", "ModelIO", "Safetensors", "Engine", "CKernels", "CBuiltinModel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .executableTarget(name: "TTATool", dependencies: ["TTACommandLine"], swiftSettings: strict),

@@ -69,7 +69,7 @@ struct Root: AsyncParsableCommand {
     commandName: "tta", abstract: "Keeps a frozen image classifier accurate while the world it looks at changes.",
     discussion: "Example: tta demo", version: Machine.description,
     subcommands: [
-      DemoCommand.self, AdaptCommand.self, CorruptCommand.self, InspectCommand.self, ConvertCommand.self, TrainCommand.self,
-      PrepareCommand.self, BenchCommand.self, ListCommand.self,
+      DemoCommand.self, AdaptCommand.self, ReplayCommand.self, ReportCommand.self, CorruptCommand.self, InspectCommand.self,
+      ConvertCommand.self, TrainCommand.self, PrepareCommand.self, BenchCommand.self, ListCommand.self,
     ])
 }

@@ -24,10 +24,14 @@ public struct ContactSheet: Sendable {
   /// One row per domain, before them the pictures as they are.
   public let rows: [Row]
 
-  /// Up to `count` pictures of the stream's first domain, the first one of each class where there are labels.
-  public init(_ stream: DomainStream, count: Int = 10) throws(TTAError) {
+  /// Up to `count` pictures of the stream's first domain, the first one of each class where there are labels, under at most `maximumDomains` of
+  /// its domains.
+  public init(_ stream: DomainStream, count: Int = 10, maximumDomains: Int = .max) throws(TTAError) {
     let places = Self.choose(count, from: stream.segments.first?.places ?? [], of: stream.images)
-    let domains = [Domain.clean] + stream.segments.map(\.domain).filter { $0 != .clean }
+    var domains = [Domain.clean]
+    for domain in stream.segments.lazy.flatMap(\.allDomains) where domains.count <= maximumDomains && !domains.contains(domain) {
+      domains.append(domain)
+    }
     guard !places.isEmpty else {
       rows = []
       return

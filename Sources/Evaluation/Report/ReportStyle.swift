@@ -58,9 +58,21 @@ enum ReportStyle {
     @media print { body { font-size: 12px; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
     """
 
+  /// What the pages of replays need beside it.
+  static let replayCSS = """
+    .notes { margin: 0 0 12px; padding-left: 18px; } .map { margin: 20px 0 0; } .map figcaption { font-weight: 600; font-size: 14px; }
+    .heat { display: block; margin-top: 4px; } .heat text { font-size: 12px; fill: var(--text); font-variant-numeric: tabular-nums; }
+    .heat .heat-column { fill: var(--soft); } .heat-column, .heat-value { text-anchor: middle; } .heat rect { fill: var(--series-0); }
+    .heat { overflow: visible; } .heat-row { text-anchor: end; } .fields { padding-left: 128px; }
+    .bubble { fill-opacity: 0.75; stroke: var(--ground); stroke-width: 1.5px; }
+    .chart .bubble-name { fill: var(--text); paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
+    .unnamed .band-name { display: none; } .plot.unnamed { padding-top: 20px; }
+    figure .plot:not(:has(.band-name)) { padding-top: 20px; }
+    """
+
   private static let dashes = ["7 4", "2 4", "none", "11 4 2 4", "15 5", "4 2", "8 3 2 3 2 3", "3 8"]
   private static let series = (0..<LineChart.styleCount).map { number in
     ".line.series-\(number) { stroke: var(--series-\(number)); stroke-dasharray: \(dashes[number % dashes.count]); } "
-      + ".mark.series-\(number) { fill: var(--series-\(number)); }"
+      + ".mark.series-\(number), .bubble.series-\(number) { fill: var(--series-\(number)); }"
   }.joined(separator: "\n")
 }

@@ -21,6 +21,16 @@ public struct PictureErrors: Codable, Hashable, Sendable {
     seen[place] += 1
     wrong[place] += isWrong ? 1 : 0
   }
+  /// Adds the answers of another run over the same data set.
+  public mutating func add(_ other: PictureErrors) {
+    let missing = Array(repeating: 0, count: max(0, other.seen.count - seen.count))
+    seen += missing
+    wrong += missing
+    for place in other.seen.indices {
+      seen[place] += other.seen[place]
+      wrong[place] += other.wrong[place]
+    }
+  }
   /// Answers that were wrong.
   public var errors: Int { wrong.reduce(0, +) }
   /// Standard error of the share of wrong answers, in percentage points, with pictures as independent draws.

@@ -21,6 +21,8 @@ public struct AdaptationRuntime: Sendable {
   public var graph: Graph { program.graph }
   /// Why batches were not learnt from, most recent last; at most 100.
   public private(set) var incidents: [String] = []
+  /// How many incidents there were in all.
+  public private(set) var incidentCount = 0
 
   let origin: AdaptationState
   private let program: Program, options: ForwardOptions, rates: RateScales
@@ -124,6 +126,7 @@ public struct AdaptationRuntime: Sendable {
   }
   private mutating func note(_ incident: String) {
     incidents.append(incident)
+    incidentCount += 1
     if incidents.count > 100 { incidents.removeFirst() }
   }
 

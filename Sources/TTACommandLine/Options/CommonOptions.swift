@@ -36,7 +36,11 @@ struct ConfigurationOptions: ParsableArguments {
 
   /// The file overlaid by `--set`.
   func tree() throws -> OptionTree {
-    var tree = try config.map(ConfigurationFile.read) ?? .keys([:])
+    try overlay(config.map(ConfigurationFile.read) ?? .keys([:]))
+  }
+  /// A tree overlaid by `--set`.
+  func overlay(_ tree: OptionTree) throws -> OptionTree {
+    var tree = tree
     for assignment in set {
       let parts = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 2, !parts[0].isEmpty else {

@@ -40,6 +40,21 @@ struct ModelOptions: ParsableArguments {
     if FileManager.default.fileExists(atPath: side) { file = try describe(ConfigurationFile.read(side)) }
     return try ModelLoader.load(path: path, overrides: file.overridden(by: description))
   }
+  /// Flags over the `model:` section, as a section again.
+  func section(_ section: OptionTree?) -> OptionTree {
+    var result = section ?? .keys([:])
+    if case .text(let path) = result { result = .keys(["path": .text(path)]) }
+    func numbers(_ text: String?) -> OptionTree? {
+      text.map { .list($0.split(separator: ",").map { OptionTree(scalar: $0.trimmingCharacters(in: .whitespaces)) }) }
+    }
+    let given: [(String, OptionTree?)] = [
+      ("path", model.map { .text($0) }), ("architecture", architecture.map { .text($0) }), ("mean", numbers(mean)), ("std", numbers(std)),
+      ("input_size", inputSize.map { .number(Double($0)) }), ("resize", resize.map { .number(Double($0)) }),
+      ("interpolation", interpolation.map { .text($0) }), ("classes", classes.map { .text($0) }),
+    ]
+    for (key, value) in given { if let value { result[key] = value } }
+    return result
+  }
   private func check(_ section: OptionTree?) throws {
     guard case .keys(let keys)? = section else { return }
     let known = ["path", "architecture", "mean", "std", "input_size", "resize", "interpolation", "classes"]

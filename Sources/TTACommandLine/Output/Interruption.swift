@@ -7,9 +7,14 @@ import Synchronization
 struct Interruption {
   private static let requests = Atomic<Int>(0)
 
-  init() {
+  /// Where `endsAtOnce` is false, a second request does not end the process: for workers, which a terminal and their parent may both ask.
+  init(endsAtOnce: Bool = true) {
     for number in [SIGINT, SIGTERM] {
-      signal(number) { _ in if Interruption.requests.wrappingAdd(1, ordering: .relaxed).oldValue > 0 { _exit(130) } }
+      if endsAtOnce {
+        signal(number) { _ in if Interruption.requests.wrappingAdd(1, ordering: .relaxed).oldValue > 0 { _exit(130) } }
+      } else {
+        signal(number) { _ in _ = Interruption.requests.wrappingAdd(1, ordering: .relaxed) }
+      }
     }
   }
   /// True after the first Ctrl-C.

@@ -1,0 +1,28 @@
+// What a finished cell leaves.
+
+/// What a finished cell leaves: the content of `cells/KEY.json`.
+public struct CellResult: Codable, Hashable, Sendable {
+  /// Times, which no two runs share.
+  public struct Timing: Codable, Hashable, Sendable {
+    /// From the first batch to the last, in seconds.
+    public var seconds = 0.0
+    /// Waiting for pictures, in seconds.
+    public var waitingSeconds = 0.0
+    /// Nothing yet.
+    public init() {}
+  }
+  /// The cell.
+  public var cell: ReplayCell
+  /// What was counted.
+  public var score: CellScore
+  /// When the method started again, in words.
+  public var resets: String
+  /// Where predictions come from, in words.
+  public var answers: String
+  /// Whether labels chose among answers: an upper bound.
+  public var usesLabels: Bool
+  /// Declared cost and period, where pictures do not wait.
+  public var constraint: TimeConstraint?
+  /// Times.
+  public var timing: Timing
+}
