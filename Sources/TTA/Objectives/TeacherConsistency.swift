@@ -12,7 +12,7 @@ public struct TeacherConsistency: Objective {
   /// Momentum, views, threshold.
   public struct Options: ComponentOptions {
     /// Share of the teacher that stays at each step.
-    public var momentum: Float = 0.999
+    public var teacherMomentum: Float = 0.999
     /// Augmented views.
     public var views = 32
     /// Mean confidence of the source model below which the views are averaged.
@@ -22,18 +22,20 @@ public struct TeacherConsistency: Objective {
     /// CIFAR-10.
     public init() {}
     /// A set of values.
-    public init(momentum: Float = 0.999, views: Int = 32, threshold: Float, symmetric: Bool = false) {
-      (self.momentum, self.views, self.threshold, self.symmetric) = (momentum, views, threshold, symmetric)
+    public init(teacherMomentum: Float = 0.999, views: Int = 32, threshold: Float, symmetric: Bool = false) {
+      (self.teacherMomentum, self.views, self.threshold, self.symmetric) = (teacherMomentum, views, threshold, symmetric)
     }
     /// For `tta list`.
     public static let meanings = [
-      "momentum": "share of the teacher that stays at each step", "views": "augmented views that a target is averaged over",
+      "teacher_momentum": "share of the teacher that stays at each step", "views": "augmented views that a target is averaged over",
       "threshold": "mean confidence of the source below which views are averaged (0 never, above 1 always)",
       "symmetric": "half cross entropy, half reverse cross entropy",
     ]
     /// Momentum from 0 to 1, at least one view.
     public func validate() throws {
-      guard (0...1).contains(momentum) else { throw TTAError(.usage, "momentum: expected a number from 0 to 1, got \(momentum)") }
+      guard (0...1).contains(teacherMomentum) else {
+        throw TTAError(.usage, "teacher_momentum: expected a number from 0 to 1, got \(teacherMomentum)")
+      }
       guard views >= 1 else { throw TTAError(.usage, "views: expected at least 1, got \(views)") }
     }
   }
@@ -77,7 +79,7 @@ public struct TeacherConsistency: Objective {
   }
   /// The teacher follows the student.
   public mutating func didStep(in context: inout AdaptationContext) {
-    let weight = 1 - options.momentum
+    let weight = 1 - options.teacherMomentum
     teacher?.interpolate(toward: context.parameters, by: weight, over: context.adapted)
   }
   /// The target.

@@ -90,11 +90,15 @@ enum OptionCoding {
   private static func places(in encoded: OptionTree) -> [String: [String]] {
     var result: [String: [String]] = [:]
     guard case .keys(let keys) = encoded else { return result }
+    func add(_ key: String, _ place: [String]) {
+      precondition(result[key] == nil, "two options of one component are called \(key)")
+      result[key] = place
+    }
     for (key, value) in keys {
       if case .keys = value {
-        for (inner, place) in places(in: value) { result[inner] = [key] + place }
+        for (inner, place) in places(in: value) { add(inner, [key] + place) }
       } else {
-        result[snakeCase(key)] = [key]
+        add(snakeCase(key), [key])
       }
     }
     return result

@@ -18,7 +18,7 @@ public struct NOTE: GradientStrategy {
     /// Images that the memory holds, and images between updates.
     public var memory = 64
     /// Share of the memory's statistics at each update.
-    public var momentum: Float = 0.01
+    public var statisticsMomentum: Float = 0.01
     /// Whether batch norm layers become instance-aware.
     public var instanceAware = true
     /// Width of what counts as chance.
@@ -27,14 +27,16 @@ public struct NOTE: GradientStrategy {
     public init() {}
     /// For `tta list`.
     public static let meanings = [
-      "memory": "images that are remembered, and images between updates", "momentum": "share of the memory's statistics at each update",
+      "memory": "images that are remembered, and images between updates", "statistics_momentum": "share of the memory's statistics at each update",
       "instance_aware": "replaces batch norm by instance-aware batch norm", "k": "standard deviations that count as chance",
     ]
     /// A momentum from 0 to 1, at least two images.
     public func validate() throws {
       try update.validate()
       guard memory >= 2 else { throw TTAError(.usage, "memory: expected at least 2, got \(memory)") }
-      guard (0...1).contains(momentum) else { throw TTAError(.usage, "momentum: expected a number from 0 to 1, got \(momentum)") }
+      guard (0...1).contains(statisticsMomentum) else {
+        throw TTAError(.usage, "statistics_momentum: expected a number from 0 to 1, got \(statisticsMomentum)")
+      }
       guard k >= 0 else { throw TTAError(.usage, "k: expected at least 0, got \(k)") }
     }
   }
@@ -96,7 +98,7 @@ public struct NOTE: GradientStrategy {
     options.reportsMoments = true
     let pass = try context.record(images.images, options)
     let output = pass.output
-    context.parameters.track(output.moments, momentum: self.options.momentum)
+    context.parameters.track(output.moments, momentum: self.options.statisticsMomentum)
     var loss = try learner.loss(of: output, weights: learner.weights(of: output, for: images, in: &context))
     guard !loss.isEmpty else { return nil }
     try learner.step(context.gradients(of: pass, from: loss.gradient), for: &loss, in: &context)

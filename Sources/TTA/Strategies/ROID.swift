@@ -16,7 +16,7 @@ public struct ROID: GradientStrategy {
     /// As every gradient method has them.
     public var update = UpdateOptions()
     /// Share of the adapted weights in the mixture with the source.
-    public var momentum: Float = 0.99
+    public var ensembleMomentum: Float = 0.99
     /// What the loss is divided by; 0 is the size of the first batch.
     public var batchSize = 0
     /// Whether an augmented view takes part.
@@ -28,14 +28,16 @@ public struct ROID: GradientStrategy {
     public static let presets = ["cifar": Options(), "imagenet": Options(UpdateOptions(.sgd, learningRate: 2.5e-4))]
     /// For `tta list`.
     public static let meanings = [
-      "momentum": "share of the adapted weights in the mixture with the source",
+      "ensemble_momentum": "share of the adapted weights in the mixture with the source",
       "batch_size": "what the loss is divided by; 0 for the size of the first batch",
       "consistency": "an augmented view takes part in the loss",
     ]
     /// Bounds of the parts.
     public func validate() throws {
       try update.validate()
-      guard (0...1).contains(momentum) else { throw TTAError(.usage, "momentum: expected a number from 0 to 1, got \(momentum)") }
+      guard (0...1).contains(ensembleMomentum) else {
+        throw TTAError(.usage, "ensemble_momentum: expected a number from 0 to 1, got \(ensembleMomentum)")
+      }
       guard batchSize >= 0 else { throw TTAError(.usage, "batch_size: expected at least 0, got \(batchSize)") }
     }
   }
@@ -53,7 +55,7 @@ public struct ROID: GradientStrategy {
   /// ROID with the given options.
   public init(_ options: Options = Options(), augmentation: any Augmentation = WeakAugmentation()) {
     var ensembling = WeightEnsembling.Options()
-    ensembling.momentum = options.momentum
+    ensembling.momentum = options.ensembleMomentum
     self.init(options.update, batchSize: options.batchSize, consistency: options.consistency, WeightEnsembling(ensembling), augmentation)
   }
   init(_ update: UpdateOptions, batchSize: Int, consistency: Bool, _ ensembling: any UpdateRule, _ augmentation: any Augmentation) {

@@ -21,7 +21,7 @@ public struct ViDA: GradientStrategy {
     /// Ranks and values of the branches.
     public var branches = ViDABranches.Options()
     /// Share of the teacher that stays at each step: of the model, of the branches.
-    public var momentum: Float = 0.999, adapterMomentum: Float = 0.999
+    public var teacherMomentum: Float = 0.999, adapterMomentum: Float = 0.999
     /// Views for the uncertainty.
     public var views = 10
     /// Uncertainty from which the domain-specific branch counts more.
@@ -55,7 +55,7 @@ public struct ViDA: GradientStrategy {
     public static let presets = ["code": Options(), "cifar": Options(), "cifar100": cifar100, "imagenet": imagenet, "intended": intended]
     /// For `tta list`.
     public static let meanings = ViDABranches.Options.meanings.merging([
-      "adapter_learning_rate": "learning rate of the branches", "momentum": "share of the teacher's model that stays at each step",
+      "adapter_learning_rate": "learning rate of the branches", "teacher_momentum": "share of the teacher's model that stays at each step",
       "adapter_momentum": "share of the teacher's branches that stays at each step", "views": "views for the uncertainty",
       "threshold": "uncertainty from which the domain-specific branch counts more", "moves_high": "the high-rank factor moves, too",
       "symmetric": "half cross entropy, half reverse cross entropy", "restore": "probability with which an element goes back to the source",
@@ -175,7 +175,7 @@ struct BranchedConsistency: Objective {
     guard var moved = teacher else { return }
     teacher = nil
     let others = ParameterSet(context.adapted.ids.filter { !branches.contains($0) })
-    moved.interpolate(toward: context.parameters, by: 1 - options.momentum, over: others)
+    moved.interpolate(toward: context.parameters, by: 1 - options.teacherMomentum, over: others)
     moved.interpolate(toward: context.parameters, by: 1 - options.adapterMomentum, over: branches)
     teacher = moved
   }
