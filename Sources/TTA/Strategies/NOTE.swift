@@ -27,7 +27,8 @@ public struct NOTE: GradientStrategy {
     public init() {}
     /// For `tta list`.
     public static let meanings = [
-      "memory": "images that are remembered, and images between updates", "statistics_momentum": "share of the memory's statistics at each update",
+      "memory": "images that are remembered, and images between updates",
+      "statistics_momentum": "share of the memory's statistics at each update",
       "instance_aware": "replaces batch norm by instance-aware batch norm", "k": "standard deviations that count as chance",
     ]
     /// A momentum from 0 to 1, at least two images.
