@@ -28,7 +28,7 @@ import Testing
   @Test func collapseIsUndone() throws {
     let model = try Fixtures.model("cifar-resnet14", inputSize: 8)
     let executor = Executor(threads: 1)
-    let batches = Fixtures.batches(8, of: 16, model)
+    let batches = Fixtures.batches(6, of: 16, model)
     var stream = try AdaptationRuntime(model, Collapsing(from: 4), guard: CollapseGuard())
     var healthy = try AdaptationRuntime(model, Collapsing(from: 1_000))
     for (index, batch) in batches.enumerated() {

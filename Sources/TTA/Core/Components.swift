@@ -111,6 +111,8 @@ public enum Verdict: Sendable, Equatable {
   case note(reason: String)
   /// The state is good: keep it to come back to.
   case remember
+  /// Back to the source without a line in the log: learning waits.
+  case hold
   /// Back to the state last remembered.
   case restore(reason: String)
   /// Back to the source.

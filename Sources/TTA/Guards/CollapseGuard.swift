@@ -7,7 +7,8 @@ import Foundation
 ///
 /// *Collapse.* Minimising entropy can end in one class for everything: the entropy of the batch's mean prediction falls. When it falls below a share of its
 /// running reference, the source's weights answer the same batch in the strategy's own way (same statistics). If their mean prediction is as narrow, the
-/// stream is; the reference follows it. If not, the weights have collapsed: the stream goes back to the last good state, and to the source when that did not help.
+/// stream is; the reference follows it. If not, the weights have collapsed: the stream goes back to the last good state. A relapse within a few batches sends it back to
+/// the source, and the source's weights answer for a while, twice as long after each further relapse.
 ///
 /// *Contradiction.* Neighbouring images of a stream sorted by class or taken by one camera share classes, and batch statistics fail on such streams. Then neighbouring
 /// *predictions* agree more often than predictions in random order would; the excess in standard deviations is a measure of how well a predictor sees the
@@ -53,6 +54,8 @@ public struct CollapseGuard: StreamGuard {
   public private(set) var reference: Double?
   private var pause = 0
   private var lastRestore: Int?
+  /// Batches that are still answered with the source's weights, and how many it will be after the next relapse.
+  private var hold = 0, nextHold = 4
   private var batches = 0
   /// Remembering costs a copy of what is learnt, so it happens every eighth batch.
   private var sinceRemembered = 0
@@ -69,7 +72,7 @@ public struct CollapseGuard: StreamGuard {
     _ prediction: inout Prediction, for batch: Batch, in context: borrowing AdaptationContext
   ) throws -> Verdict {
     batches += 1
-    let collapse = try judgeConcentration(prediction, batch, context)
+    let collapse = try judgeConcentration(&prediction, batch, context)
     own.add(prediction.labels)
     let excess = own.excess ?? 0
     let before = (isOrdered, believesSource)
@@ -94,8 +97,14 @@ public struct CollapseGuard: StreamGuard {
   }
 
   private mutating func judgeConcentration(
-    _ prediction: Prediction, _ batch: Batch, _ context: borrowing AdaptationContext
+    _ prediction: inout Prediction, _ batch: Batch, _ context: borrowing AdaptationContext
   ) throws -> Verdict {
+    if hold > 0 {
+      hold -= 1
+      let control = try context.forward(batch.images, with: context.source)
+      (prediction.scores, prediction.features) = (.logits(control.logits), control.features ?? prediction.features)
+      return .hold
+    }
     // The mean of a few images says nothing about the stream.
     guard batch.count >= 8 else { return .fine }
     let entropy = entropyOfMean(prediction.probabilities)
@@ -124,7 +133,10 @@ public struct CollapseGuard: StreamGuard {
     // A good state that led here within a few batches was not good.
     let repeated = lastRestore.map { batches - $0 <= 5 * (options.coolDown + 1) } ?? false
     lastRestore = batches
-    return repeated ? .reset(reason: reason) : .restore(reason: reason)
+    guard repeated else { return .restore(reason: reason) }
+    hold = nextHold
+    nextHold = min(64, 2 * nextHold)
+    return .reset(reason: reason + "; \(hold) batches without learning")
   }
   /// Distance of the learnt weights from the source as a share of their length.
   private func distance(_ context: borrowing AdaptationContext) -> Double {

@@ -100,6 +100,7 @@ public struct AdaptationRuntime: Sendable {
     if context.wantsReset { (context.parameters, state.strategy) = (origin.parameters, origin.strategy) }
     switch try state.watch?.judge(&prediction, for: batch, in: context) ?? .fine {
     case .fine: break
+    case .hold: (context.parameters, state.strategy) = (origin.parameters, origin.strategy)
     case .note(let reason): note("batch \(state.batches - 1): \(reason)")
     case .remember: state.good = GoodState(parameters: context.parameters, strategy: state.strategy)
     case .restore(let reason):
