@@ -1,7 +1,6 @@
 // Fresh parameters.
 
 public import Engine
-import Foundation
 
 /// Parameters before training: for `tta train`, and for benchmarks of architectures without a checkpoint.
 public enum RandomWeights {
@@ -21,27 +20,15 @@ public enum RandomWeights {
     switch info.role {
     case .normScale, .runningVariance: return Tensor(repeating: 1, shape: info.shape)
     case .normShift, .runningMean, .adapter: return Tensor(zeros: info.shape)
-    case .token: return normal(info.shape, deviation: 0.02, using: &random)
+    case .token: return random.normals(info.shape, deviation: 0.02)
     case .weight where info.shape.rank == 4:
       let fan = Double(info.shape[0] * info.shape[2] * info.shape[3])
-      return normal(info.shape, deviation: Float((2 / fan).squareRoot()), using: &random)
+      return random.normals(info.shape, deviation: Float((2 / fan).squareRoot()))
     case .weight, .bias:
       let weight = info.role == .weight ? info : all.first { $0.name == String(info.name.dropLast("bias".count)) + "weight" } ?? info
       let inputs = weight.shape.dimensions.dropFirst().reduce(1, *)
       let bound = 1 / Float(inputs).squareRoot()
       return Tensor((0..<info.shape.elementCount).map { _ in random.uniform(-bound, bound) }, shape: info.shape)
     }
-  }
-  /// Normal draws by Box and Muller.
-  private static func normal(_ shape: Shape, deviation: Float, using random: inout RandomSource) -> Tensor {
-    var values: [Float] = []
-    values.reserveCapacity(shape.elementCount + 1)
-    while values.count < shape.elementCount {
-      let radius = (-2 * log(1 - Double(random.uniform()))).squareRoot()
-      let angle = 2 * Double.pi * Double(random.uniform())
-      values.append(deviation * Float(radius * cos(angle)))
-      values.append(deviation * Float(radius * sin(angle)))
-    }
-    return Tensor(Array(values.prefix(shape.elementCount)), shape: shape)
   }
 }

@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct CompositionTests {
   /// Every built-in strategy that needs no file, in a form that is quick on the small model.
-  static let strategies = Registry.builtIn.entries(.strategy).map(\.name).filter { $0 != "eata" && $0 != "ttt" }
+  static let strategies = Registry.builtIn.entries(.strategy).map(\.name).filter { $0 != "eata" }
   static let filters = ["none"] + Registry.builtIn.entries(.filter).map(\.name)
   static let adjusters = ["none"] + Registry.builtIn.entries(.adjuster).map(\.name)
 

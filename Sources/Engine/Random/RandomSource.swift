@@ -1,5 +1,7 @@
 // A stream of random numbers whose position is a number.
 
+import Foundation
+
 /// Counter-based random numbers: the same seed and position give the same draw on any machine and any thread count.
 ///
 /// A value: a copy continues on its own, a stored one continues where it was.
@@ -34,6 +36,18 @@ public struct RandomSource: RandomNumberGenerator, Hashable, Codable, Sendable {
   public mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }
   /// A draw from [low, high).
   public mutating func uniform(_ low: Float, _ high: Float) -> Float { low + (high - low) * uniform() }
+  /// Normal draws of mean 0, by the method of Box and Muller.
+  public mutating func normals(_ shape: Shape, deviation: Float) -> Tensor {
+    var values: [Float] = []
+    values.reserveCapacity(shape.elementCount + 1)
+    while values.count < shape.elementCount {
+      let radius = (-2 * log(1 - Double(uniform()))).squareRoot()
+      let angle = 2 * Double.pi * Double(uniform())
+      values.append(deviation * Float(radius * cos(angle)))
+      values.append(deviation * Float(radius * sin(angle)))
+    }
+    return Tensor(Array(values.prefix(shape.elementCount)), shape: shape)
+  }
   /// An independent sequence that depends on this one's seed and on the label only, not on the position.
   public func stream(_ label: UInt64) -> RandomSource {
     let words = Philox(seed: seed).block(label, 0x7374_7265_616D)

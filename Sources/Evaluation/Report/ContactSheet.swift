@@ -53,6 +53,26 @@ public struct ContactSheet: Sendable {
     self.rows = rows
   }
 
+  /// The part of a page that shows the pictures; empty without any.
+  var section: String {
+    guard !rows.isEmpty else { return "" }
+    let figures = rows.map { row in
+      let images = row.pictures.map { picture in
+        let text = HTMLText.escaped(picture.text)
+        return "<img src=\"\(picture.url)\" alt=\"\(text)\" title=\"\(text)\">"
+      }
+      let caption = "<figcaption>\(HTMLText.escaped(row.domain.description))</figcaption>"
+      return "<figure>\(caption)<div class=\"strip\">\(images.joined())</div></figure>"
+    }
+    return """
+      <h2>The pictures</h2>
+      <p class="soft">The same pictures as they are and under each corruption.</p>
+      <div class="sheet">
+      \(figures.joined(separator: "\n"))
+      </div>
+      """
+  }
+
   private static func choose(_ count: Int, from places: [Int], of images: any LabeledImages) -> [Int] {
     var first: [Int: Int] = [:]
     for place in places where first.count < count {

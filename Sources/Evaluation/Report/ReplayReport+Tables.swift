@@ -7,13 +7,13 @@ extension ReplayReport {
   /// Error per domain and strategy.
   func domainTable(_ group: ReplayGroup) -> String {
     let rows = group.domains.map { label in
-      Self.row(
+      HTMLTable.row(
         label,
         group.standings.map { standing in
           standing.error(ofDomain: label).map { ($0, standing.standardError(ofDomain: label)) }
         })
     }
-    let mean = Self.row("mean", group.standings.map { ($0.error.mean, $0.error.standardError ?? $0.pictures.standardErrorPercent) })
+    let mean = HTMLTable.row("mean", group.standings.map { ($0.error.mean, $0.error.standardError ?? $0.pictures.standardErrorPercent) })
     func plain(_ name: String, _ values: [String]) -> String {
       "<tr><th scope=\"row\">\(name)</th>\(values.map { "<td>\($0)</td>" }.joined())</tr>"
     }
@@ -26,7 +26,7 @@ extension ReplayReport {
       plain("images/s", standings.map { Numbers.grouped($0.imagesPerSecond) }),
       plain("memory", standings.map { Numbers.bytes($0.peakMemoryBytes) }),
     ]
-    return table(
+    return HTMLTable.text(
       caption: "Error in per cent ± standard error; the lowest of each row is bold. Images per second count a strategy’s own time.",
       corner: "domain", columns: standings.map(\.strategy), rows: rows, foot: foot)
   }
@@ -43,7 +43,7 @@ extension ReplayReport {
       return "<tr><th scope=\"row\">\(HTMLText.escaped(standing.strategy))</th><td>\(Numbers.decimals(test.gainPercent, 1))</td>"
         + "<td>\(verdict)</td><td>\(HTMLText.escaped(test.text))</td></tr>"
     }
-    return table(
+    return HTMLTable.text(
       caption:
         "Beside \(baseline.strategy) on the same pictures: paired bootstrap, \(Numbers.grouped(Double(PairedBootstrap.resamples))) draws.",
       corner: "strategy", columns: ["points gained", "better?", "p"], rows: rows, foot: [])
@@ -98,7 +98,7 @@ extension ReplayReport {
     }
     guard !rows.isEmpty else { return "" }
     return "<h2>Unknown classes</h2>\n"
-      + table(
+      + HTMLTable.text(
         caption: "Known against unknown pictures by energy (the highest probability where a strategy emits probabilities), in per cent.",
         corner: "strategy", columns: ["AUROC", "FPR at 95 % TPR", "OSCR", "H-score"], rows: rows, foot: [])
   }
@@ -107,7 +107,7 @@ extension ReplayReport {
   func classTable(_ group: ReplayGroup) -> String {
     guard let tally = group.standings.first?.results.first?.score.online.overall, tally.images > 0 else { return "" }
     let rows = tally.classImages.indices.filter { tally.classImages[$0] > 0 }.map { label in
-      Self.row(
+      HTMLTable.row(
         classNames.indices.contains(label) ? classNames[label] : "class \(label)",
         group.standings.map { standing in
           let errors = standing.results.reduce(0) { $0 + $1.score.online.overall.classErrors[label] }
@@ -117,38 +117,10 @@ extension ReplayReport {
     }
     return """
       <details><summary>Error per class: \(HTMLText.escaped(group.title))</summary>
-      \(table(
+      \(HTMLTable.text(
         caption: "Error in per cent of the pictures of each class, over the whole stream.", corner: "class",
         columns: group.standings.map(\.strategy), rows: rows, foot: []))
       </details>
       """
-  }
-
-  private func table(caption: String, corner: String, columns: [String], rows: [String], foot: [String]) -> String {
-    let names = columns.map { "<th scope=\"col\">\(HTMLText.escaped($0))</th>" }
-    let last = foot.isEmpty ? "" : "\n<tfoot>\n\(foot.joined(separator: "\n"))\n</tfoot>"
-    return """
-      <div class="scroll" tabindex="0" role="region" aria-label="\(HTMLText.escaped(caption))">
-      <table>
-      <caption>\(HTMLText.escaped(caption))</caption>
-      <thead><tr><th scope="col">\(HTMLText.escaped(corner))</th>\(names.joined())</tr></thead>
-      <tbody>
-      \(rows.joined(separator: "\n"))
-      </tbody>\(last)
-      </table>
-      </div>
-      """
-  }
-  /// A row of errors in per cent with their standard errors; nil leaves a field empty.
-  private static func row(_ name: String, _ values: [(value: Double, spread: Double?)?]) -> String {
-    let best = values.compactMap { $0.map { Numbers.decimals($0.value, 1) } }.min { (Double($0) ?? 0) < (Double($1) ?? 0) }
-    let cells = values.map { cell -> String in
-      guard let (value, spread) = cell else { return "<td>–</td>" }
-      let text = Numbers.decimals(value, 1)
-      let error = spread.map { " <span class=\"error\">± \(Numbers.decimals($0, 1))</span>" } ?? ""
-      let kind = values.count > 1 && text == best ? "share best" : "share"
-      return "<td class=\"\(kind)\" style=\"--share: \(Numbers.decimals(value / 100, 3))\">\(text)\(error)</td>"
-    }
-    return "<tr><th scope=\"row\">\(HTMLText.escaped(name))</th>\(cells.joined())</tr>"
   }
 }

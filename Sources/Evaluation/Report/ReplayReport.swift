@@ -53,7 +53,7 @@ public struct ReplayReport: Sendable {
     for group in groups { sections += [ReplayCharts.curves(group), domainTable(group), comparisons(group)] }
     sections += [heatMaps(groups)]
     for group in groups { sections += [ReplayCharts.costs(group), openSetTable(group), classTable(group)] }
-    sections += [sheet, configuration]
+    sections += [pictures?.section ?? "", configuration]
     return """
       <!DOCTYPE html>
       <html lang="en">
@@ -89,25 +89,6 @@ public struct ReplayReport: Sendable {
       """
     }
     return "<p class=\"soft\">\(HTMLText.escaped(group.title))</p>\n<ul class=\"cards\">\n\(items.joined(separator: "\n"))\n</ul>"
-  }
-
-  private var sheet: String {
-    guard let pictures, !pictures.rows.isEmpty else { return "" }
-    let rows = pictures.rows.map { row in
-      let images = row.pictures.map { picture in
-        let text = HTMLText.escaped(picture.text)
-        return "<img src=\"\(picture.url)\" alt=\"\(text)\" title=\"\(text)\">"
-      }
-      let caption = "<figcaption>\(HTMLText.escaped(row.domain.description))</figcaption>"
-      return "<figure>\(caption)<div class=\"strip\">\(images.joined())</div></figure>"
-    }
-    return """
-      <h2>The pictures</h2>
-      <p class="soft">The same pictures as they are and under each corruption.</p>
-      <div class="sheet">
-      \(rows.joined(separator: "\n"))
-      </div>
-      """
   }
 
   private var configuration: String {

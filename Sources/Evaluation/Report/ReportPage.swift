@@ -38,7 +38,7 @@ public struct ReportPage: Sendable {
 
   /// The document.
   public var html: String {
-    let sections = [cards, curves, domainTable, classTable, sheet, configuration].filter { !$0.isEmpty }
+    let sections = [cards, curves, domainTable, classTable, pictures?.section ?? "", configuration].filter { !$0.isEmpty }
     return """
       <!DOCTYPE html>
       <html lang="en">
@@ -100,25 +100,6 @@ public struct ReportPage: Sendable {
       \(chart.svg)
       </div>
       </figure>
-      """
-  }
-
-  private var sheet: String {
-    guard let pictures, !pictures.rows.isEmpty else { return "" }
-    let rows = pictures.rows.map { row in
-      let images = row.pictures.map { picture in
-        let text = HTMLText.escaped(picture.text)
-        return "<img src=\"\(picture.url)\" alt=\"\(text)\" title=\"\(text)\">"
-      }
-      let caption = "<figcaption>\(HTMLText.escaped(row.domain.description))</figcaption>"
-      return "<figure>\(caption)<div class=\"strip\">\(images.joined())</div></figure>"
-    }
-    return """
-      <h2>The pictures</h2>
-      <p class="soft">The same pictures as they are and under each corruption.</p>
-      <div class="sheet">
-      \(rows.joined(separator: "\n"))
-      </div>
       """
   }
 

@@ -22,7 +22,7 @@ public struct LabelShiftAdapter: ModelAdapter {
     public static let meanings = ["file": "the adapter from tta prepare label-shift", "rate": "share of each batch in the moving prior"]
     /// A rate from 0 to 1.
     public func validate() throws {
-      guard (0...1).contains(rate) else { throw TTAError(.usage, "rate: expected a number from 0 to 1, got \(rate)") }
+      try requireShare(rate, "rate")
       guard !file.isEmpty else {
         throw TTAError(
           .usage, "label-shift: file: expected an adapter", hint: "make it with tta prepare label-shift and give --adapter label-shift=FILE"

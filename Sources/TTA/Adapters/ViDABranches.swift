@@ -1,7 +1,6 @@
 // Low-rank branches beside the layers of a model.
 
 public import Engine
-import Foundation
 
 /// Two low-rank maps beside every attention projection (`qkv`, `proj`), or beside every convolution of a network without attention, each with a factor that is
 /// an input of the model: y = W x + b + l · U_l D_l x + h · U_h D_h x.
@@ -81,7 +80,7 @@ public struct ViDABranches: ModelAdapter {
           }
           return .init(name, Self.role, given)
         }
-        let draws = deviation == 0 ? Tensor(zeros: shape) : normalTensor(shape, deviation: deviation, &random)
+        let draws = deviation == 0 ? Tensor(zeros: shape) : random.normals(shape, deviation: deviation)
         return .init(name, Self.role, draws)
       }
       let parameters = [
@@ -128,16 +127,4 @@ public struct ViDABranches: ModelAdapter {
       return layer(node, stride: stride)
     }
   }
-}
-
-/// Normal draws by the method of Box and Muller.
-func normalTensor(_ shape: Shape, deviation: Float, _ random: inout RandomSource) -> Tensor {
-  var values: [Float] = []
-  values.reserveCapacity(shape.elementCount + 1)
-  while values.count < shape.elementCount {
-    let radius = deviation * (-2 * log(max(random.uniform(), 0x1p-25))).squareRoot()
-    let angle = 2 * Float.pi * random.uniform()
-    values += [radius * cos(angle), radius * sin(angle)]
-  }
-  return Tensor(Array(values.prefix(shape.elementCount)), shape: shape)
 }

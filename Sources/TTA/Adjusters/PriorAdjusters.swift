@@ -22,7 +22,7 @@ public struct LogitAdjustment: OutputAdjuster {
     ]
     /// Rate from 0 to 1, counts above 0.
     public func validate() throws {
-      guard (0...1).contains(rate) else { throw TTAError(.usage, "rate: expected a number from 0 to 1, got \(rate)") }
+      try requireShare(rate, "rate")
       guard sourceCounts.allSatisfy({ $0 > 0 && $0.isFinite }) else { throw TTAError(.usage, "source_counts: expected numbers above 0") }
     }
   }

@@ -61,14 +61,3 @@ struct CategoryBalancedMemory: Codable, Sendable {
     return true
   }
 }
-
-/// Rows of several one-image tensors `[1, …]` after each other.
-func stacked(_ images: [Tensor]) -> Tensor {
-  let shape = images.first?.shape.dimensions.dropFirst() ?? []
-  var result = Tensor(zeros: Shape([images.count] + shape))
-  let width = result.rowElementCount
-  result.update { span in
-    for (row, image) in images.enumerated() { image.withSpan { source in for k in 0..<width { span[row * width + k] = source[k] } } }
-  }
-  return result
-}

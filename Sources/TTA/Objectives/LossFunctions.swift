@@ -27,6 +27,10 @@ public enum LossFunctions {
     let gradients = zip(one.logitGradients.values, other.logitGradients.values).map { 0.5 * ($0 + $1) }
     return Losses(zip(one.values, other.values).map { 0.5 * ($0 + $1) }, Tensor(gradients, shape: logits.shape))
   }
+  /// Cross entropy to a constant target, or half of it and half of the reverse one.
+  static func consistency(_ logits: Tensor, target: Tensor, symmetric: Bool) -> Losses {
+    symmetric ? symmetricCrossEntropy(logits, target: target) : crossEntropy(logits, target: target)
+  }
   /// −log softmax(z)[label]; labels are pseudo-labels, never those of the data.
   public static func crossEntropy(_ logits: Tensor, pseudoLabels: [Int]) -> Losses {
     lossesPerRow(logits) { row, i in

@@ -33,9 +33,7 @@ public struct TeacherConsistency: Objective {
     ]
     /// Momentum from 0 to 1, at least one view.
     public func validate() throws {
-      guard (0...1).contains(teacherMomentum) else {
-        throw TTAError(.usage, "teacher_momentum: expected a number from 0 to 1, got \(teacherMomentum)")
-      }
+      try requireShare(teacherMomentum, "teacher_momentum")
       guard views >= 1 else { throw TTAError(.usage, "views: expected at least 1, got \(views)") }
     }
   }
@@ -74,8 +72,7 @@ public struct TeacherConsistency: Objective {
   /// One loss and one gradient row per image; the target is constant.
   public func losses(of output: Output) throws -> Losses {
     guard let target else { throw TTAError(.internal, "a loss before its target was prepared") }
-    return options.symmetric
-      ? LossFunctions.symmetricCrossEntropy(output.logits, target: target) : LossFunctions.crossEntropy(output.logits, target: target)
+    return LossFunctions.consistency(output.logits, target: target, symmetric: options.symmetric)
   }
   /// The teacher follows the student.
   public mutating func didStep(in context: inout AdaptationContext) {

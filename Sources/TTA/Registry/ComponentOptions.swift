@@ -22,6 +22,10 @@ extension ComponentOptions {
   public static var meanings: [String: String] { [:] }
   /// All is well.
   public func validate() throws {}
+  /// Throws for a number outside of 0…1, naming the key.
+  public func requireShare(_ value: Float, _ key: String) throws {
+    guard (0...1).contains(value) else { throw TTAError(.usage, "\(key): expected a number from 0 to 1, got \(value)") }
+  }
 }
 
 /// One option as `tta list strategies NAME` shows it.

@@ -16,7 +16,7 @@ public struct WeightEnsembling: UpdateRule {
     public static let meanings = ["momentum": "share of the adapted weights; the rest is the source's"]
     /// From 0 to 1.
     public func validate() throws {
-      guard (0...1).contains(momentum) else { throw TTAError(.usage, "momentum: expected a number from 0 to 1, got \(momentum)") }
+      try requireShare(momentum, "momentum")
     }
   }
   let options: Options

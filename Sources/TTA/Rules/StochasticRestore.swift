@@ -18,7 +18,7 @@ public struct StochasticRestore: UpdateRule {
     public static let meanings = ["rate": "probability with which an element goes back to the source at each step"]
     /// From 0 to 1.
     public func validate() throws {
-      guard (0...1).contains(rate) else { throw TTAError(.usage, "rate: expected a number from 0 to 1, got \(rate)") }
+      try requireShare(rate, "rate")
     }
   }
   let options: Options

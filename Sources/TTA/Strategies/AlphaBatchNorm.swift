@@ -18,7 +18,7 @@ public struct AlphaBatchNorm: AdaptationStrategy {
     public static let meanings = ["alpha": "weight of the batch's statistics, 0 (stored only) to 1 (batch only)"]
     /// From 0 to 1.
     public func validate() throws {
-      guard (0...1).contains(alpha) else { throw TTAError(.usage, "alpha: expected a number from 0 to 1, got \(alpha)") }
+      try requireShare(alpha, "alpha")
     }
   }
   static let summary = Summary(

@@ -8,7 +8,7 @@ public import Vision
 ///
 /// Wang et al., "Continual Test-Time Domain Adaptation", CVPR 2022. Deviations from the released code: dropout stays inactive; the views are
 /// computed only where they are used (the ImageNet code does the same); a reset also resets teacher and optimiser.
-public struct CoTTA: GradientStrategy {
+public struct CoTTA: BatchLearner {
   /// Learning rate, teacher, restoration.
   public struct Options: ComponentOptions {
     /// As every gradient method has them, over all weights.
@@ -56,14 +56,5 @@ public struct CoTTA: GradientStrategy {
     learner = Learner(
       minimizing: TeacherConsistency(options.teacher, augmentation: augmentation), over: options.update.selection,
       optimizer: options.update.optimizer, rules: [StochasticRestore(.init(rate: options.restore))])
-  }
-  /// Student, teacher and anchor normalise with their own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
-  }
-  /// Anchor, teacher, student, step, teacher's average, restoration.
-  public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
-    try learner.learn(from: batch, in: &context)
   }
 }

@@ -7,7 +7,7 @@ import Engine
 ///
 /// Lee et al., "Entropy is not Enough for Test-Time Adaptation: From the Perspective of Disentangled Factors", ICLR 2024. The shuffled forward
 /// sees only the certain images. Deviation: dropout stays inactive.
-public struct DeYO: GradientStrategy {
+public struct DeYO: BatchLearner {
   /// Learning rate and thresholds.
   public struct Options: ComponentOptions {
     /// SGD without look-ahead over the norm layers but for the last stage.
@@ -48,14 +48,5 @@ public struct DeYO: GradientStrategy {
       minimizing: Entropy(), over: options.update.selection,
       filters: [EntropyThreshold(.init(factor: options.entropyFactor, weighing: false)), PatchShuffle(options.patches)],
       optimizer: options.update.optimizer)
-  }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
-  }
-  /// Forward, filters, entropy, backward, step, answer.
-  public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
-    try learner.learn(from: batch, in: &context)
   }
 }

@@ -7,7 +7,7 @@ import Engine
 ///
 /// Niu et al., "Efficient Test-Time Model Adaptation without Forgetting", ICML 2022. Deviations from the released code: a reset also clears the moving
 /// mean prediction; dropout stays inactive.
-public struct EATA: GradientStrategy {
+public struct EATA: BatchLearner {
   /// Learning rate, thresholds, importances.
   public struct Options: ComponentOptions {
     /// As every gradient method has them.
@@ -63,22 +63,13 @@ public struct EATA: GradientStrategy {
         EntropyThreshold(.init(factor: options.factor, weighing: true)), Diversity(.init(margin: options.margin)),
       ], optimizer: options.update.optimizer, rules: anchor.map { [$0] } ?? [])
   }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
-  }
-  /// Forward, filters, entropy, backward, step, answer.
-  public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
-    try learner.learn(from: batch, in: &context)
-  }
 }
 
 /// ETA that goes back to the source after every so many batches.
 ///
 /// Press et al., "RDumb: A simple approach that questions our progress in continual test-time adaptation", NeurIPS 2023. Weights, optimiser and
 /// moving mean go back before batch 0, n, 2n, …; batches are counted whether they were learnt from or not.
-public struct RDumb: GradientStrategy {
+public struct RDumb: BatchLearner {
   /// ETA's options and the period.
   public struct Options: ComponentOptions {
     /// ETA.
@@ -109,11 +100,6 @@ public struct RDumb: GradientStrategy {
   public init(_ options: Options = Options()) throws {
     learner = try EATA(options.base).learner
     every = options.every
-  }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
   }
   /// ETA; the last batch of a period asks for the reset.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {

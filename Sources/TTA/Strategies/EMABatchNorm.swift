@@ -17,7 +17,7 @@ public struct EMABatchNorm: AdaptationStrategy {
     public static let meanings = ["momentum": "share of each batch in the running statistics"]
     /// From 0 to 1.
     public func validate() throws {
-      guard (0...1).contains(momentum) else { throw TTAError(.usage, "momentum: expected a number from 0 to 1, got \(momentum)") }
+      try requireShare(momentum, "momentum")
     }
   }
   static let summary = Summary(

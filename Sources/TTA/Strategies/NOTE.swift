@@ -35,9 +35,7 @@ public struct NOTE: GradientStrategy {
     public func validate() throws {
       try update.validate()
       guard memory >= 2 else { throw TTAError(.usage, "memory: expected at least 2, got \(memory)") }
-      guard (0...1).contains(statisticsMomentum) else {
-        throw TTAError(.usage, "statistics_momentum: expected a number from 0 to 1, got \(statisticsMomentum)")
-      }
+      try requireShare(statisticsMomentum, "statistics_momentum")
       guard k >= 0 else { throw TTAError(.usage, "k: expected at least 0, got \(k)") }
     }
   }
@@ -94,7 +92,7 @@ public struct NOTE: GradientStrategy {
   /// One step over the memory.
   private mutating func learn(in context: inout AdaptationContext) throws -> Float? {
     guard let items = memory?.items, items.count > 1 else { return nil }
-    let images = Batch(stacked(items.map(\.image)))
+    let images = Batch(joined(items.map(\.image)))
     var options = context.options.with(.batch)
     options.reportsMoments = true
     let pass = try context.record(images.images, options)
@@ -105,13 +103,6 @@ public struct NOTE: GradientStrategy {
     try learner.step(context.gradients(of: pass, from: loss.gradient), for: &loss, in: &context)
     return loss.value
   }
-}
-
-/// Tensors of rows after each other.
-func joined(_ parts: [Tensor]) -> Tensor {
-  guard parts.count > 1 else { return parts.first ?? Tensor(zeros: [0, 0]) }
-  let shape = parts[0].shape.dimensions.dropFirst()
-  return Tensor(parts.flatMap(\.values), shape: Shape([parts.reduce(0) { $0 + $1.count }] + shape))
 }
 
 /// −Σ p log(p + 1e-6) / K.

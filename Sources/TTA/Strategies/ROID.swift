@@ -10,7 +10,7 @@ public import Vision
 /// losses is divided by the configured batch size, also for a short last batch. Both passes carry gradients, as in the released code; the view is of
 /// the kept images only, with statistics of its own. Deviation: images that are all alike count as equally diverse and certain (the code
 /// divides 0 by 0).
-public struct ROID: GradientStrategy {
+public struct ROID: BatchLearner {
   /// Learning rate and parts.
   public struct Options: ComponentOptions {
     /// As every gradient method has them.
@@ -35,9 +35,7 @@ public struct ROID: GradientStrategy {
     /// Bounds of the parts.
     public func validate() throws {
       try update.validate()
-      guard (0...1).contains(ensembleMomentum) else {
-        throw TTAError(.usage, "ensemble_momentum: expected a number from 0 to 1, got \(ensembleMomentum)")
-      }
+      try requireShare(ensembleMomentum, "ensemble_momentum")
       guard batchSize >= 0 else { throw TTAError(.usage, "batch_size: expected at least 0, got \(batchSize)") }
     }
   }
@@ -63,11 +61,6 @@ public struct ROID: GradientStrategy {
       minimizing: SoftLikelihoodRatio(), over: update.selection, filters: [CertaintyAndDiversity()], optimizer: update.optimizer,
       rules: [ensembling])
     (self.augmentation, self.consistency, divisor) = (augmentation, consistency, batchSize)
-  }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
   }
   /// Two passes, one loss, one step.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {

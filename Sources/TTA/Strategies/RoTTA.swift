@@ -33,7 +33,7 @@ public struct RoTTA: GradientStrategy {
       try update.validate()
       guard memory >= 2 else { throw TTAError(.usage, "memory: expected at least 2, got \(memory)") }
       for (key, value) in [("alpha", alpha), ("nu", nu)] {
-        guard (0...1).contains(value) else { throw TTAError(.usage, "\(key): expected a number from 0 to 1, got \(value)") }
+        try requireShare(value, key)
       }
     }
   }
@@ -88,7 +88,7 @@ public struct RoTTA: GradientStrategy {
   private mutating func learn(in context: inout AdaptationContext) throws -> Float? {
     guard let content = memory?.content, !content.isEmpty else { return nil }
     context.observe("memory-positions", Tensor(content.map { Float($0.position) }, shape: [content.count]))
-    let images = stacked(content.map(\.image))
+    let images = joined(content.map(\.image))
     var options = context.options.with(.blended(batchWeight: self.options.alpha, variance: .biased, constant: false))
     options.reportsMoments = true
     var teacher = self.teacher ?? context.source

@@ -8,7 +8,7 @@ import Engine
 /// Niu et al., "Towards Stable Test-Time Adaptation in Dynamic Wild World", ICLR 2023. As in the released code a batch of which nothing is kept still takes
 /// a step (momentum moves on), and the moving average keeps its low value after a reset, so that several batches may be reset in a row;
 /// `keeps_average: false` starts it afresh. Deviation: dropout stays inactive.
-public struct SAR: GradientStrategy {
+public struct SAR: BatchLearner {
   /// Learning rate, radius, thresholds.
   public struct Options: ComponentOptions {
     /// SGD without look-ahead over the norm layers but for the last stage.
@@ -60,11 +60,6 @@ public struct SAR: GradientStrategy {
       filters: [EntropyThreshold(.init(factor: options.factor, weighing: false))], optimizer: options.update.optimizer)
     freshOptimizer = learner.optimizer
     (rho, level, keepsAverage) = (options.rho, options.level, options.keepsAverage)
-  }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
   }
   /// Gradient here, gradient at the neighbour, a step with the second one.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {

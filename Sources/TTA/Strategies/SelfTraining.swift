@@ -6,7 +6,7 @@ import Engine
 ///
 /// Rusak et al., "If your data distribution shifts, use self-learning", TMLR 2022 (RPL), with q = 0.8, as in the code of CCC.
 /// Deviation: dropout stays inactive.
-public struct RobustPseudoLabeling: GradientStrategy {
+public struct RobustPseudoLabeling: BatchLearner {
   /// Learning rate and exponent.
   public struct Options: ComponentOptions {
     /// As every gradient method has them.
@@ -37,22 +37,13 @@ public struct RobustPseudoLabeling: GradientStrategy {
     loss.q = options.q
     learner = Learner(minimizing: GeneralizedCrossEntropy(loss), over: options.update.selection, optimizer: options.update.optimizer)
   }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
-  }
-  /// Forward, loss, backward, step, answer.
-  public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
-    try learner.learn(from: batch, in: &context)
-  }
 }
 
 /// Minimises the conjugate of the source's training loss over norm scale and shift: the entropy for cross entropy, a sharper loss for PolyLoss.
 ///
 /// Goyal et al., "Test-Time Adaptation via Conjugate Pseudo-labels", NeurIPS 2022. The released code answers with a second forward after the update
 /// (`answers_after_update`, preset `code`); TTAB answers from before it. Deviation: dropout stays inactive.
-public struct ConjugatePseudoLabels: GradientStrategy {
+public struct ConjugatePseudoLabels: BatchLearner {
   /// Learning rate, ε, answer.
   public struct Options: ComponentOptions {
     /// As every gradient method has them.
@@ -92,11 +83,6 @@ public struct ConjugatePseudoLabels: GradientStrategy {
     learner = Learner(minimizing: ConjugatePolynomial(loss), over: options.update.selection, optimizer: options.update.optimizer)
     answersAfterUpdate = options.answersAfterUpdate
   }
-  /// Every forward normalises with its own batch.
-  public mutating func configure(_ setup: inout AdaptationSetup) throws {
-    setup.useBatchStatistics()
-    try learner.configure(&setup)
-  }
   /// Forward, loss, backward, step, answer.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     var prediction = try learner.learn(from: batch, in: &context)
@@ -113,7 +99,7 @@ public struct ConjugatePseudoLabels: GradientStrategy {
 /// Liang et al., "Do We Really Need to Access the Source Data?", ICML 2020, in the online form of TTAB (Zhao et al., ICML 2023). Deviations: the classifier is
 /// found as the final linear layer, not by a list of names; running statistics, which that code updates and never reads, stay; without a
 /// confident image the pseudo-label term is left out.
-public struct SHOT: GradientStrategy {
+public struct SHOT: BatchLearner {
   /// Learning rate and weights.
   public struct Options: ComponentOptions {
     /// As every gradient method has them, over all weights but the classifier's.
@@ -143,9 +129,5 @@ public struct SHOT: GradientStrategy {
     _ = try setup.classifier()
     setup.useBatchStatistics()
     try learner.configure(&setup)
-  }
-  /// Forward, loss, backward, step, answer.
-  public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
-    try learner.learn(from: batch, in: &context)
   }
 }

@@ -66,7 +66,7 @@ public struct ViDA: GradientStrategy {
       try update.validate()
       try branches.validate()
       guard views >= 2 else { throw TTAError(.usage, "views: expected at least 2, got \(views)") }
-      guard (0...1).contains(restore) else { throw TTAError(.usage, "restore: expected a number from 0 to 1, got \(restore)") }
+      try requireShare(restore, "restore")
     }
   }
   static let summary = Summary(
@@ -168,8 +168,7 @@ struct BranchedConsistency: Objective {
   }
   func losses(of output: Output) throws -> Losses {
     guard let target else { throw TTAError(.internal, "a loss before its target was prepared") }
-    return options.symmetric
-      ? LossFunctions.symmetricCrossEntropy(output.logits, target: target) : LossFunctions.crossEntropy(output.logits, target: target)
+    return LossFunctions.consistency(output.logits, target: target, symmetric: options.symmetric)
   }
   mutating func didStep(in context: inout AdaptationContext) {
     guard var moved = teacher else { return }

@@ -13,7 +13,7 @@ struct PrepareCommand: AsyncParsableCommand {
     commandName: "prepare", abstract: "Runs the source stage of a method on clean source images.",
     discussion: """
       KIND is fisher (for eata), label-shift (for the adapter of that name) or vida. The file records which model it belongs to.
-      Example: tta prepare fisher --model shapes --data shapes --output fisher.safetensors
+      Example: tta prepare fisher --model shapes --images shapes --output fisher.safetensors
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable {
@@ -24,7 +24,6 @@ struct PrepareCommand: AsyncParsableCommand {
   @Argument(help: "fisher, label-shift or vida.") var kind: Kind
   @OptionGroup(title: "Model") var model: ModelOptions
   @Option(name: .long, help: ArgumentHelp("Source images: an .npy array, a folder, or shapes.", valueName: "input")) var images: String?
-  @Option(name: .long, help: ArgumentHelp("The same as --images.", valueName: "input")) var data: String?
   @Option(name: .long, help: ArgumentHelp("Labels of an .npy array of images.", valueName: "file")) var labels: String?
   @Option(name: .long, help: ArgumentHelp("Where the result goes: a .safetensors file.", valueName: "file")) var output: String
   @Option(name: .long, help: "Images of the source that are used at most.") var limit = 2_000
@@ -112,8 +111,8 @@ struct PrepareCommand: AsyncParsableCommand {
   }
 
   private func openSource() throws -> any LabeledImages {
-    guard let path = images ?? data else {
-      throw TTAError(.usage, "no source images: expected --images or --data", hint: "tta prepare fisher --model shapes --data shapes …")
+    guard let path = images else {
+      throw TTAError(.usage, "no source images: expected --images", hint: "tta prepare fisher --model shapes --images shapes …")
     }
     if path == "shapes" { return ShapesDataset.training(seed: 0) }
     if path.hasSuffix(".npy") { return try NumpyImages(path: path, labels: labels) }
