@@ -1,30 +1,30 @@
 // RoTTA's memory of recent, certain images of all classes.
 
-import Engine
+package import Engine
 import Foundation
 
 /// Images with the class and the uncertainty that a teacher gave them; what is old or uncertain gives way first, and no class gets more than its share.
 ///
 /// The category-balanced sampling with timeliness and uncertainty of RoTTA (Yuan et al., CVPR 2023, algorithm 1), as in its released code: an item's
 /// score is 1/(1 + exp(−age/N)) + uncertainty/ln K; the share of a class is N/K, which may be a fraction; every arrival ages all items.
-struct CategoryBalancedMemory: Codable, Sendable {
+package struct CategoryBalancedMemory: Codable, Sendable {
   /// One image.
-  struct Item: Codable, Sendable {
-    var image: Tensor
-    var position: Int
+  package struct Item: Codable, Sendable {
+    package var image: Tensor
+    package var position: Int
     var uncertainty: Float
     var age: Int
   }
   let capacity: Int
   /// By class, oldest first within each.
-  private(set) var items: [[Item]]
+  package private(set) var items: [[Item]]
 
-  init(capacity: Int, classes: Int) { (self.capacity, items) = (capacity, Array(repeating: [], count: classes)) }
+  package init(capacity: Int, classes: Int) { (self.capacity, items) = (capacity, Array(repeating: [], count: classes)) }
 
   /// All items, class by class.
   var content: [Item] { items.flatMap { $0 } }
   /// The score by which an item gives way.
-  static func score(age: Int, uncertainty: Float, capacity: Int, classes: Int) -> Double {
+  package static func score(age: Int, uncertainty: Float, capacity: Int, classes: Int) -> Double {
     1 / (1 + exp(-Double(age) / Double(capacity))) + Double(uncertainty) / log(Double(classes))
   }
   private func score(_ item: Item) -> Double {
@@ -32,7 +32,7 @@ struct CategoryBalancedMemory: Codable, Sendable {
   }
 
   /// An image arrives.
-  mutating func add(_ image: Tensor, position: Int, label: Int, uncertainty: Float) {
+  package mutating func add(_ image: Tensor, position: Int, label: Int, uncertainty: Float) {
     let item = Item(image: image, position: position, uncertainty: uncertainty, age: 0)
     let hasRoom: Bool
     if Double(items[label].count) < Double(capacity) / Double(items.count) {

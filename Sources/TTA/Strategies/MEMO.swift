@@ -84,8 +84,9 @@ public struct MEMO: GradientStrategy {
 }
 
 /// The entropy of the mean prediction, as a term of the batch.
-struct MarginalEntropy: Objective {
-  func losses(of output: Output) -> Losses {
+package struct MarginalEntropy: Objective {
+  package init() {}
+  package func losses(of output: Output) -> Losses {
     Losses(
       [Float](repeating: 0, count: output.logits.count), Tensor(zeros: output.logits.shape),
       batchTerm: LossFunctions.entropyOfMean(output.logits))

@@ -113,14 +113,14 @@ public struct RoTTA: GradientStrategy {
 }
 
 /// Cross entropy to fixed targets, weighed by e^−a / (1 + e^−a) for an age a.
-struct AgedCrossEntropy: Objective {
+package struct AgedCrossEntropy: Objective {
   private var target: Tensor?
   private var ages: [Float] = []
   init() {}
   init(target: Tensor, ages: [Float]) { (self.target, self.ages) = (target, ages) }
   /// The weight of an age.
-  static func weight(age: Float) -> Float { exp(-age) / (1 + exp(-age)) }
-  func losses(of output: Output) throws -> Losses {
+  package static func weight(age: Float) -> Float { exp(-age) / (1 + exp(-age)) }
+  package func losses(of output: Output) throws -> Losses {
     guard let target else { throw TTAError(.internal, "a loss before its target was prepared") }
     var losses = LossFunctions.crossEntropy(output.logits, target: target)
     let width = output.logits.rowElementCount
