@@ -17,6 +17,10 @@ ROWS = {
     "resnet20-batch-norm": ("cifar-resnet20", "batch-norm", 200),
     "resnet20-source": ("cifar-resnet20", "source", 200),
     "resnet20-all-weights": ("cifar-resnet20", "shot", 200),
+    "resnet20-cotta": ("cifar-resnet20", "cotta", 200),
+    "resnet20-cotta-confident": ("cifar-resnet20", "cotta-confident", 200),
+    "mobilenet-v2-tent": ("mobilenet-v2", "tent", 64),
+    "efficientnet-b0-tent": ("efficientnet-b0", "tent", 32),
     "wrn-28-10-tent": ("wide-resnet-28-10", "tent", 50),
     "resnet18-tent": ("resnet18", "tent", 64),
     "resnet50-tent": ("resnet50", "tent", 32),
@@ -24,6 +28,8 @@ ROWS = {
 }
 # What the PyTorch side calls the strategies of which it measures the step alone.
 PEERS = {"shot": "all-weights"}
+# What our side needs for a case.
+OURS = {"cotta-confident": ["cotta", "--set", "strategy.threshold=0"]}
 
 
 def run(command):
@@ -51,7 +57,7 @@ def main():
         for _ in range(options.rounds):
             for mode in theirs:
                 theirs[mode].append(run([sys.executable, "Benchmarks/peers/torch_peer.py", *common, "--strategy", PEERS.get(strategy, strategy), "--mode", mode]))
-                ours.append(run([ROOT / ".build/release/tta", "bench", "--random-weights", "--json", "--quiet", *common, "--strategy", strategy]))
+                ours.append(run([ROOT / ".build/release/tta", "bench", "--random-weights", "--json", "--quiet", *common, "--strategy", *OURS.get(strategy, [strategy])]))
 
         def rate(runs):
             return statistics.median(r["images_per_second"] for r in runs)

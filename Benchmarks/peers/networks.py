@@ -94,10 +94,10 @@ def build(name):
         return CifarResNet(int(name[len("cifar-resnet"):])), 32
     if name == "wide-resnet-28-10":
         return WideResNet(28, 10), 32
-    if name in ("resnet18", "resnet50"):
+    if name in ("resnet18", "resnet50", "mobilenet-v2", "efficientnet-b0"):
         import torchvision
 
-        return getattr(torchvision.models, name)(), 224
+        return getattr(torchvision.models, name.replace("-", "_"))(), 224
     if name == "vit-small-patch16-224":
         return ViT(384, 6), 224
     if name == "vit-base-patch16-224":

@@ -96,4 +96,30 @@ import Testing
       }
     }
   }
+
+  @Test func valuesInAnotherOrder() throws {
+    var random = RandomSource(seed: 9)
+    let input = tensor([2, 3, 4, 5], &random)
+    try check(Permute([1, 2, 0]), input, [], learnt: 0)
+    try check(Permute([2, 0, 1]), input, [], learnt: 0)
+    try check(Permute([0, 2, 1]), input, [], learnt: 0)
+    try check(Permute([2, 1, 0]), input, [], learnt: 0)
+    try check(Reshape(), input, [], learnt: 0)
+    try check(Reshape([12, 5]), input, [], learnt: 0)
+    try check(Pad(top: 0, left: 1, bottom: 2, right: 3), input, [], learnt: 0)
+    for (isLast, channels) in [(false, 3), (true, 5)] {
+      try check(ScaleChannels(isLast: isLast), input, [tensor([channels], &random)], learnt: 1)
+    }
+    let probe = OperatorProbe()
+    let moved = try probe.run(Permute([1, 2, 0]), inputs: [input], parameters: []).output
+    #expect(moved.shape == [2, 4, 5, 3])
+    for (image, c, y, x) in [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 2, 3)] {
+      #expect(moved.values[((image * 4 + y) * 5 + x) * 3 + c] == input.values[((image * 3 + c) * 4 + y) * 5 + x])
+    }
+    #expect(try probe.run(Permute([2, 0, 1]), inputs: [moved], parameters: []).output == input)
+    let padded = try probe.run(Pad(top: 1, left: 2, bottom: 0, right: 1), inputs: [input], parameters: []).output
+    #expect(padded.shape == [2, 3, 5, 8] && padded.values[(3 + 1) * 0 + 8 + 2] == input.values[0] && padded.values[0] == 0)
+    #expect(throws: TTAError.self) { try probe.run(Permute([0, 0, 1]), inputs: [input], parameters: []) }
+    #expect(throws: TTAError.self) { try probe.run(Reshape([7]), inputs: [input], parameters: []) }
+  }
 }

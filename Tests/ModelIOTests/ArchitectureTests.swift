@@ -75,7 +75,9 @@ import Testing
             "name": .text("tent"), "optimizer": .text("sgd"), "learning_rate": .number(1e-4), "momentum": .number(0),
           ])))
       check("batch statistics", try tent.process(Batch(images), on: executor).scores.tensor, expected.batch, expected.batch_drift)
-      check("after one step", try tent.predict(Batch(images), on: executor).scores.tensor, expected.tent, expected.tent_drift)
+      check(
+        "after one step", try tent.predict(Batch(images), on: executor).scores.tensor, expected.tent,
+        max(expected.batch_drift, expected.tent_drift))
     }
   }
 }

@@ -4,16 +4,26 @@
   import Glibc
 #endif
 
-/// Writes a file beside its final place and renames it when it is complete and on the disk: readers see the old file or the new one.
+/// Writes a file beside its final place and renames it when it is complete and on the disk: readers see the old file or the new one. What is no file
+/// (`/dev/null`, a pipe) is written to as it is.
 public struct AtomicFile: ~Copyable {
-  private let path: String, temporary: String
+  private let path: String
+  /// The file beside it; nil where bytes go to a device or a pipe.
+  private let temporary: String?
   private var descriptor: Int32
 
   /// Begins a file. Throws `cannotWrite` where the folder does not exist or allows nothing.
   public init(path: String) throws(TTAError) {
     self.path = path
-    temporary = path + ".\(getpid()).tmp"
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    var info = stat()
+    if stat(path, &info) == 0, info.st_mode & S_IFMT != S_IFREG {
+      temporary = nil
+      descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    } else {
+      let beside = path + ".\(getpid()).tmp"
+      temporary = beside
+      descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    }
     guard descriptor >= 0 else { throw Self.failure(path) }
   }
   private static func failure(_ path: String) -> TTAError {
@@ -40,16 +50,16 @@ public struct AtomicFile: ~Copyable {
   }
   /// Puts the file in its place, by default once it is on the disk.
   public consuming func commit(synced waits: Bool = true) throws(TTAError) {
-    let synced = !waits || fsync(descriptor) == 0
+    let synced = !waits || temporary == nil || fsync(descriptor) == 0
     let closed = close(descriptor) == 0
     descriptor = -1
-    guard synced, closed, rename(temporary, path) == 0 else { throw Self.failure(path) }
+    guard synced, closed, temporary.map({ rename($0, path) == 0 }) ?? true else { throw Self.failure(path) }
   }
   /// A file that was not committed leaves nothing behind.
   deinit {
     if descriptor >= 0 {
       close(descriptor)
-      unlink(temporary)
+      if let temporary { unlink(temporary) }
     }
   }
 

@@ -20,8 +20,11 @@ public struct Permute: DifferentiableOperator {
   }
   /// Image by image.
   public func forward(_ call: borrowing OperatorCall) {
-    let walk = Walk(call.inputShapes[0], axes)
     let (x, y, count) = (call.inputs[0], call.output, call.outputShape.elementCount)
+    if let (rows, columns) = matrix(call.inputShapes[0]) {
+      return call.forEachImage { image, _ in transpose(x + image * count, into: y + image * count, rows: rows, columns: columns) }
+    }
+    let walk = Walk(call.inputShapes[0], axes)
     call.forEachImage { image, _ in walk.gather(x + image * count, into: y + image * count) }
   }
   /// Nothing.
@@ -29,9 +32,21 @@ public struct Permute: DifferentiableOperator {
   /// The axes back in their places.
   public func backward(_ call: borrowing GradientCall) {
     guard let gradient = call.inputGradients[0] else { return }
-    let walk = Walk(call.call.inputShapes[0], axes)
     let (gy, count) = (call.outputGradient, call.call.outputShape.elementCount)
+    if let (rows, columns) = matrix(call.call.inputShapes[0]) {
+      return call.call.forEachImage { image, _ in
+        transpose(gy + image * count, into: gradient + image * count, rows: columns, columns: rows)
+      }
+    }
+    let walk = Walk(call.call.inputShapes[0], axes)
     call.call.forEachImage { image, _ in walk.scatter(gy + image * count, into: gradient + image * count) }
+  }
+
+  /// Rows and columns where moving the axes is transposing a matrix: the last axes in front of the first ones.
+  private func matrix(_ shape: Shape) -> (rows: Int, columns: Int)? {
+    guard let first = axes.first, axes == Array(first..<axes.count) + Array(0..<first) else { return nil }
+    let rows = shape.dimensions[..<first].reduce(1, *)
+    return (rows, shape.elementCount / max(1, rows))
   }
 
   /// Lengths of the result's last three axes and of those before, with the input's steps.
@@ -61,6 +76,18 @@ public struct Permute: DifferentiableOperator {
       }
       var to = 0
       if last >= 0 { descend(0, 0, &to) }
+    }
+  }
+}
+
+/// y[c][r] = x[r][c], in tiles that stay in the cache.
+func transpose(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+  let tile = 16
+  for firstRow in stride(from: 0, to: rows, by: tile) {
+    for firstColumn in stride(from: 0, to: columns, by: tile) {
+      for c in firstColumn..<min(columns, firstColumn + tile) {
+        for r in firstRow..<min(rows, firstRow + tile) { y[c * rows + r] = x[r * columns + c] }
+      }
     }
   }
 }
@@ -116,41 +143,57 @@ public struct ScaleChannels: DifferentiableOperator {
     guard inputs.count == 1, inputs[0].rank > 0 else { throw wrongInputs(Self.name, expected: "one value with an axis", got: inputs) }
     return inputs[0]
   }
-  /// Channels, and the number of neighbouring values that share a factor.
-  private func layout(_ shape: Shape) -> (channels: Int, run: Int) {
-    isLast ? (shape[shape.rank - 1], 1) : (shape[0], shape.elementCount / max(1, shape[0]))
+  /// Runs `body` for each run of neighbouring values that share a factor (or, with channels last, for each row of one value per channel).
+  private func forEachRun(_ shape: Shape, _ body: (_ range: Range<Int>, _ channel: Int?) -> Void) {
+    let (count, channels) = (shape.elementCount, isLast ? shape[shape.rank - 1] : shape[0])
+    guard count > 0 else { return }
+    if isLast {
+      for row in stride(from: 0, to: count, by: channels) { body(row..<row + channels, nil) }
+    } else {
+      let run = count / channels
+      for channel in 0..<channels { body(channel * run..<(channel + 1) * run, channel) }
+    }
+  }
+  private func scale(_ x: UnsafePointer<Float>, _ factors: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ shape: Shape) {
+    forEachRun(shape) { range, channel in
+      if let channel {
+        let factor = factors[channel]
+        for i in range { y[i] = x[i] * factor }
+      } else {
+        for i in range { y[i] = x[i] * factors[i - range.lowerBound] }
+      }
+    }
   }
   /// Image by image.
   public func forward(_ call: borrowing OperatorCall) {
-    let (count, layout) = (call.outputShape.elementCount, layout(call.outputShape))
-    let (x, factors, y) = (call.inputs[0], call.parameters[0], call.output)
-    call.forEachImage { image, _ in
-      for i in 0..<count { y[image * count + i] = x[image * count + i] * factors[i / layout.run % layout.channels] }
-    }
+    let shape = call.outputShape
+    let (x, factors, y, count) = (call.inputs[0], call.parameters[0], call.output, shape.elementCount)
+    call.forEachImage { image, _ in scale(x + image * count, factors, into: y + image * count, shape) }
   }
   /// The input where the factors learn.
   public func retained(forParameters: Bool) -> RetainedValues { forParameters ? .inputs : [] }
   /// The gradient times the factors; sums over images and positions for the factors.
   public func backward(_ call: borrowing GradientCall) {
-    let (count, layout) = (call.call.outputShape.elementCount, layout(call.call.outputShape))
+    let shape = call.call.outputShape
+    let count = shape.elementCount
     let (x, factors, gy) = (call.call.inputs[0], call.call.parameters[0], call.outputGradient)
     if let target = call.parameterGradients[0] {
-      withUnsafeTemporaryAllocation(of: Double.self, capacity: layout.channels) { buffer in
+      let channels = isLast ? shape[shape.rank - 1] : shape[0]
+      withUnsafeTemporaryAllocation(of: Double.self, capacity: channels) { buffer in
         guard let totals = buffer.baseAddress else { return }
-        call.call.sum(width: layout.channels, into: totals) { images, sums in
+        call.call.sum(width: channels, into: totals) { images, sums in
           for image in images {
-            for i in 0..<count {
-              sums[i / layout.run % layout.channels] += Double(x[image * count + i]) * Double(gy[image * count + i])
+            let (x, gy) = (x + image * count, gy + image * count)
+            forEachRun(shape) { range, channel in
+              for i in range { sums[channel ?? i - range.lowerBound] += Double(x[i]) * Double(gy[i]) }
             }
           }
         }
-        for channel in 0..<layout.channels { target[channel] = Float(totals[channel]) }
+        for channel in 0..<channels { target[channel] = Float(totals[channel]) }
       }
     }
     guard let gradient = call.inputGradients[0] else { return }
-    call.call.forEachImage { image, _ in
-      for i in 0..<count { gradient[image * count + i] = gy[image * count + i] * factors[i / layout.run % layout.channels] }
-    }
+    call.call.forEachImage { image, _ in scale(gy + image * count, factors, into: gradient + image * count, shape) }
   }
 }
 

@@ -17,12 +17,7 @@ public struct FlattenToTokens: DifferentiableOperator {
   public func forward(_ call: borrowing OperatorCall) {
     let (tokens, width) = (call.outputShape[0], call.outputShape[1])
     let (x, y) = (call.inputs[0], call.output)
-    call.forEachImage { image, _ in Self.transpose(x + image * tokens * width, y + image * tokens * width, rows: width, columns: tokens) }
-  }
-  private static func transpose(_ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
-    for r in 0..<rows {
-      for c in 0..<columns { y[c * rows + r] = x[r * columns + c] }
-    }
+    call.forEachImage { image, _ in transpose(x + image * tokens * width, into: y + image * tokens * width, rows: width, columns: tokens) }
   }
   /// Nothing.
   public func retained(forParameters: Bool) -> RetainedValues { [] }
@@ -32,7 +27,7 @@ public struct FlattenToTokens: DifferentiableOperator {
     let (tokens, width) = (call.call.outputShape[0], call.call.outputShape[1])
     let gy = call.outputGradient
     call.call.forEachImage { image, _ in
-      Self.transpose(gy + image * tokens * width, gradient + image * tokens * width, rows: tokens, columns: width)
+      transpose(gy + image * tokens * width, into: gradient + image * tokens * width, rows: tokens, columns: width)
     }
   }
 }

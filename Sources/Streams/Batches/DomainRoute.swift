@@ -41,11 +41,17 @@ struct DomainRoute: Sendable {
     self.steps = steps
   }
 
-  /// The picture of a place at the model's size.
-  func picture(at place: Int) throws(TTAError) -> Image {
+  /// The picture of a place at the model's size; `occurrence` is its number in the stream, on which a random cut depends.
+  func picture(at place: Int, occurrence: Int) throws(TTAError) -> Image {
     var picture = try images.image(at: place)
     if options.corruptsOriginals { picture = try corrupted(picture, at: place) }
-    if let preprocessing = options.preprocessing { picture = try preprocessing.apply(to: picture, name: images.name(at: place)) }
+    if let crop = options.crop {
+      var random = RandomSource(seed: options.seed).stream(0x6372_6F70).stream(UInt64(occurrence))
+      let size = options.preprocessing.map { ($0.inputWidth, $0.inputHeight) } ?? (picture.width, picture.height)
+      picture = crop.apply(to: picture, width: size.0, height: size.1, &random)
+    } else if let preprocessing = options.preprocessing {
+      picture = try preprocessing.apply(to: picture, name: images.name(at: place))
+    }
     return options.corruptsOriginals ? picture : try corrupted(picture, at: place)
   }
   /// What to call the picture of a place.

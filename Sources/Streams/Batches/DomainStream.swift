@@ -25,6 +25,8 @@ public struct DomainStream: Sendable {
     public var seed: UInt64 = 1
     /// Brings pictures to a model's size; `nil` takes them as they are.
     public var preprocessing: Preprocessing?
+    /// Cuts pictures at random to the model's size instead of preparing them; each time a picture comes it is cut anew.
+    public var crop: RandomResizedCrop?
     /// Corrupts pictures before preprocessing rather than after it. The published corrupted ImageNet was corrupted after it, at the
     /// model's size; pictures that are enlarged for a model are corrupted before.
     public var corruptsOriginals = false
@@ -106,6 +108,8 @@ public struct DomainStream: Sendable {
   /// The batches of a plan. Throws where the plan was made for another data set.
   public init(_ images: any LabeledImages, plan: StreamPlan, batchSize: Int, options: Options = Options()) throws(TTAError) {
     try plan.check(StreamContents(images, domains: []))
+    var options = options
+    options.crop = plan.crop ?? options.crop
     try self.init(images, segments: plan.segments, batchSize: batchSize, options: options, arrival: plan.arrival)
   }
 
@@ -157,7 +161,9 @@ public struct DomainStream: Sendable {
     let number = segmentNumber(ofBatch: index)
     let segment = segments[number]
     let item = (index - starts[number]) * batchSize + position
-    do throws(TTAError) { return .success(try route(of: item, in: number).picture(at: segment.places[item])) } catch {
+    do throws(TTAError) {
+      return .success(try route(of: item, in: number).picture(at: segment.places[item], occurrence: pictureStarts[number] + item))
+    } catch {
       if options.onBadImage == .stop { throw error }
       return .failure(error)
     }

@@ -2,6 +2,7 @@
 
 public import Engine
 import Foundation
+public import Vision
 
 /// Which pictures are seen, in which order and under which domains: a setting applied to a data set with a seed.
 ///
@@ -50,6 +51,8 @@ public struct StreamPlan: Hashable, Sendable {
   public let resets: Reset
   /// When pictures arrive; `nil` where the stream waits.
   public let arrival: Arrival?
+  /// How pictures are cut at random; `nil` where they are taken whole.
+  public let crop: RandomResizedCrop?
   /// The parts in order.
   public let segments: [StreamSegment]
 
@@ -65,7 +68,7 @@ public struct StreamPlan: Hashable, Sendable {
     pictures = contents.count
     labelDigest = contents.labelDigest
     resets = setting.resets
-    arrival = setting.arrival
+    (arrival, crop) = (setting.arrival, setting.crop)
     segments = try setting.segments(of: contents, random: RandomSource(seed: seed).stream(0x706C_616E))
   }
 
@@ -85,7 +88,7 @@ public struct StreamPlan: Hashable, Sendable {
 }
 
 extension StreamPlan: Codable {
-  private enum Key: String, CodingKey { case format, setting, options, seed, pictures, labels, resets, arrival, orders, segments }
+  private enum Key: String, CodingKey { case format, setting, options, seed, pictures, labels, resets, arrival, crop, orders, segments }
   private struct Row: Codable {
     var domain: Domain, order: Int
     var mixture: [Domain]?, numbers: String?
@@ -115,6 +118,7 @@ extension StreamPlan: Codable {
     try container.encode(labelDigest, forKey: .labels)
     try container.encode(resets, forKey: .resets)
     try container.encodeIfPresent(arrival, forKey: .arrival)
+    try container.encodeIfPresent(crop, forKey: .crop)
     try container.encode(orders, forKey: .orders)
     try container.encode(rows, forKey: .segments)
   }
@@ -133,6 +137,7 @@ extension StreamPlan: Codable {
     labelDigest = try container.decode(String.self, forKey: .labels)
     resets = try container.decode(Reset.self, forKey: .resets)
     arrival = try container.decodeIfPresent(Arrival.self, forKey: .arrival)
+    crop = try container.decodeIfPresent(RandomResizedCrop.self, forKey: .crop)
     var orders = [[Int]]()
     for text in try container.decode([String].self, forKey: .orders) { orders.append(try NumberRuns.numbers(text)) }
     segments = try Self.segments(container.decode([Row].self, forKey: .segments), orders, pictures: pictures)

@@ -1,6 +1,7 @@
 // What every setting of a stream answers.
 
 public import Engine
+public import Vision
 
 /// A setting: the rule by which pictures and domains follow each other.
 ///
@@ -14,6 +15,8 @@ public protocol StreamSetting: Codable, Sendable {
   var resets: StreamPlan.Reset { get }
   /// When pictures arrive, where the stream does not wait for its consumer.
   var arrival: StreamPlan.Arrival? { get }
+  /// How pictures are cut at random, where they are not taken whole.
+  var crop: RandomResizedCrop? { get }
   /// The parts of the stream in order. Throws where an option or the contents cannot work.
   func segments(of contents: StreamContents, random: RandomSource) throws(TTAError) -> [StreamSegment]
 }
@@ -23,6 +26,8 @@ extension StreamSetting {
   public var resets: StreamPlan.Reset { .never }
   /// The stream waits.
   public var arrival: StreamPlan.Arrival? { nil }
+  /// Whole.
+  public var crop: RandomResizedCrop? { nil }
 }
 
 /// The value of an option of a setting.

@@ -1,11 +1,11 @@
 // Two corruptions at a time whose severities change all the time.
 
 public import Engine
+public import Vision
 
 /// Corruptions that fade into each other at nearly constant difficulty, without an end; no reset.
 ///
-/// "CCC" of RDumb (Press et al., NeurIPS 2023), with a calibration of the user's own model. The published pictures also are flipped and
-/// cut out at random; these are taken whole.
+/// "CCC" of RDumb (Press et al., NeurIPS 2023), with a calibration of the user's own model.
 public struct ContinuouslyChanging: StreamSetting {
   /// File of a `CalibrationMatrix`.
   public var calibration = ""
@@ -15,13 +15,18 @@ public struct ContinuouslyChanging: StreamSetting {
   public var speed = 1_000
   /// Pictures of the stream; 7.5 million are published.
   public var length = 100_000
+  /// Whether pictures are mirrored and cut out at random before they are corrupted, as the published ones of ImageNet are.
+  public var crops = false
   /// A matrix given in code instead of a file.
   public var matrix: CalibrationMatrix?
 
-  private enum CodingKeys: String, CodingKey { case calibration, target, speed, length }
+  private enum CodingKeys: String, CodingKey { case calibration, target, speed, length, crops }
 
   /// The defaults.
   public init() {}
+
+  /// As torchvision's training programs cut.
+  public var crop: RandomResizedCrop? { crops ? RandomResizedCrop() : nil }
 
   /// The corruptions of a target: below 40 per cent jpeg-compression is left out too, below 20 three noises and contrast remain.
   static func corruptions(target: Double, of all: [String]) -> [String] {

@@ -112,6 +112,28 @@ import VisionTestSupport
 }
 
 @Suite struct ContinuouslyChangingTests {
+  /// Each time a picture comes it is cut anew, and the cut depends on its number in the stream alone.
+  @Test func picturesAreCutAtRandom() throws {
+    var setting = try Small.ccc(speed: 60, length: 120)
+    setting.crops = true
+    let images = ShapesDataset.test
+    let contents = StreamContents(images, domains: [.clean])
+    let plan = try StreamPlan(setting, for: contents, seed: 1)
+    let copy = try JSONDecoder().decode(StreamPlan.self, from: Data(plan.json.utf8))
+    #expect(copy == plan && copy.crop == RandomResizedCrop())
+    let (small, large) = (try DomainStream(images, plan: plan, batchSize: 10), try DomainStream(images, plan: copy, batchSize: 20))
+    let (first, second) = (try small.batch(at: 1).images, try large.batch(at: 0).images)
+    #expect(first == second[Array(10..<20)])
+    setting.crops = false
+    let whole = try DomainStream(images, plan: StreamPlan(setting, for: contents, seed: 1), batchSize: 10)
+    #expect(try whole.batch(at: 1).images != first)
+    var options = DomainStream.Options()
+    options.crop = RandomResizedCrop()
+    let twice = try DomainStream(images, segments: [.init(domain: .clean, places: [5, 5])], batchSize: 2, options: options).batch(at: 0)
+      .images
+    #expect(twice[[0]] != twice[[1]])
+  }
+
   /// Paths of an independent implementation of the published recursion, for accuracies given by a formula.
   @Test(arguments: [
     (0.0, 41, 4.8635670731707314, [(20, 0), (20, 1), (20, 2)]), (20.0, 41, 20.0234756097561, [(20, 0), (20, 1), (19, 1)]),
