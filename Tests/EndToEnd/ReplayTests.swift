@@ -26,12 +26,18 @@ import Testing
       #expect(FileManager.default.fileExists(atPath: output + "/" + name), "\(name)")
     }
     let rows = try lines(output + "/results.csv")
-    #expect(rows.count == 1 + 3 * 2 * 2)
+    #expect(rows.count == 1 + 3 * 2 * 2 && rows[0].hasSuffix(",uses_labels,waiting_percent"))
+    for row in rows.dropFirst() { #expect((0...100).contains(try #require(Double(row.split(separator: ",").last ?? "")))) }
     #expect(
       rows[0].hasPrefix(
         "run,dataset,setting,position,corruption,severity,strategy,seed,images,errors,error_percent,class_balanced_error_percent,ece_percent,nll,"
           + "images_per_second,seconds,peak_memory_bytes"))
-    #expect(try lines(output + "/curves.csv").count == 1 + 3 * 2 * 6)
+    let curves = try lines(output + "/curves.csv")
+    #expect(curves.count == 1 + 3 * 2 * 6)
+    for row in curves.dropFirst() {
+      let drift = try #require(Double(row.split(separator: ",").last ?? ""))
+      #expect(row.contains(",tent,") ? drift > 0 && drift < 50 : drift == 0, "\(row)")
+    }
     let tree = try #require(JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any])
     #expect(Set(tree.keys) == ["run", "finding", "groups", "corruption_errors"])
     let key = "continual.severity-5.tent.seed-2"
@@ -49,10 +55,13 @@ import Testing
       let html = try String(contentsOfFile: page, encoding: .utf8)
       #expect(!html.contains("http") && !html.contains("<script") && !html.contains("url("))
       let polylines = html.matches(of: /<polyline[^>]* points="([^"]*)"/)
-      #expect(polylines.count == 3)
+      // Error, entropy and drift of three strategies.
+      #expect(polylines.count == 9)
       for line in polylines { #expect(line.output.1.split(separator: " ").count == 6) }
       #expect(html.matches(of: #/class="bubble /#).count == 3)
-      #expect(html.matches(of: /class="heat-value"/).count == 6)
+      let strategies = 3, classes = 10, domains = 2
+      #expect(html.matches(of: /class="heat-value"/).count == strategies * (domains + classes + classes * domains))
+      #expect(html.contains("<th scope=\"row\">heart</th>"))
     }
   }
   @Test func workersAndMergedMachinesGiveTheSame() throws {

@@ -22,8 +22,6 @@ public struct ReplayReport: Sendable {
   }
   /// The replays.
   public let runs: [Run]
-  /// Names of the classes in the order of their numbers; empty where nobody knows them.
-  public var classNames: [String] = []
   /// The pictures as they look under each corruption.
   public var pictures: ContactSheet?
 
@@ -50,9 +48,9 @@ public struct ReplayReport: Sendable {
     let notes = runs.flatMap { run in run.manifest.notes.map { runs.count > 1 ? "\(run.name): \($0)" : $0 } }
     var sections: [String] = []
     if let first = groups.first { sections.append(cards(first)) }
-    for group in groups { sections += [ReplayCharts.curves(group), domainTable(group), comparisons(group)] }
+    for group in groups { sections += [ReplayCharts.curves(group), domainTable(group), comparisons(group), openSetTable(group)] }
     sections += [heatMaps(groups)]
-    for group in groups { sections += [ReplayCharts.costs(group), openSetTable(group), classTable(group)] }
+    for group in groups { sections += [ReplayCharts.costs(group), ReplayCharts.inside(group), classErrors(group), answerMaps(group)] }
     sections += [pictures?.section ?? "", configuration]
     return """
       <!DOCTYPE html>

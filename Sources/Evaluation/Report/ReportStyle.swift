@@ -66,6 +66,7 @@ enum ReportStyle {
     .heat { overflow: visible; } .heat-row { text-anchor: end; } .fields { padding-left: 128px; }
     .bubble { fill-opacity: 0.75; stroke: var(--ground); stroke-width: 1.5px; }
     .chart .bubble-name { fill: var(--text); paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
+    td.text { text-align: left; white-space: normal; min-width: 320px; } td .error { margin-left: 4px; }
     .unnamed .band-name { display: none; } .plot.unnamed { padding-top: 20px; }
     figure .plot:not(:has(.band-name)) { padding-top: 20px; }
     """
