@@ -40,6 +40,15 @@ import Testing
     }
     let tree = try #require(JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any])
     #expect(Set(tree.keys) == ["run", "finding", "groups", "corruption_errors"])
+    let group = try #require((tree["groups"] as? [[String: Any]])?.first)
+    let tent = try #require((group["strategies"] as? [[String: Any]])?.first { $0["name"] as? String == "tent" })
+    #expect(tent["seeds"] as? Int == 2)
+    for name in [
+      "standard_error_percent", "standard_error_over_seeds_percent", "class_balanced_error_percent", "ece_percent", "nll", "brier",
+    ] {
+      #expect(try #require(tent[name] as? Double, "\(name)") > 0)
+    }
+    #expect((0...1).contains(try #require((tent["versus_source"] as? [String: Any])?["pValue"] as? Double)))
     let key = "continual.severity-5.tent.seed-2"
     #expect(FileManager.default.fileExists(atPath: "\(output)/predictions/\(key).npy"))
     let events = try Data(contentsOf: URL(fileURLWithPath: "\(output)/tensorboard/\(key)/events.out.tfevents.0.replay"))
@@ -63,6 +72,24 @@ import Testing
       #expect(html.matches(of: /class="heat-value"/).count == strategies * (domains + classes + classes * domains))
       #expect(html.contains("<th scope=\"row\">heart</th>"))
     }
+  }
+  @Test func replaysOfOtherPicturesStandApart() throws {
+    let folder = try TemporaryFolder()
+    #expect(try replay(folder.path("one"), ["--strategies", "source"]).code == 0)
+    #expect(try replay(folder.path("same"), ["--strategies", "source,tent"]).code == 0)
+    #expect(try replay(folder.path("other"), ["--strategies", "source", "--limit", "40"]).code == 0)
+    func headings(_ runs: [String]) throws -> [String] {
+      let report = try runTTA(["report"] + runs.map { folder.path($0) } + ["--output", folder.path("page.html")])
+      #expect(report.code == 0, "\(report.stderr)")
+      let html = try String(contentsOfFile: folder.path("page.html"), encoding: .utf8)
+      #expect(
+        html.contains("</span></caption>") && html.contains("one: source") && html.contains("same: source") && !html.contains(": tent</th>")
+      )
+      return html.matches(of: /<h2>([^<]*severity 5)</).map { String($0.output.1) }
+    }
+    #expect(try headings(["one", "same"]).first == "continual, severity 5")
+    let apart = try headings(["one", "same", "other"])
+    #expect(apart.contains("one, same: continual, severity 5") && apart.contains("other: continual, severity 5"))
   }
   @Test func workersAndMergedMachinesGiveTheSame() throws {
     let folder = try TemporaryFolder()

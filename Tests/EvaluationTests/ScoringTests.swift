@@ -133,8 +133,9 @@ import Testing
     counts.add(predicted: [0, 0, 1, 2], labels: [0, 1, 1, 1])
     // Unknown pictures are answers, but no mistakes.
     counts.add(predicted: [2, 2], labels: [-1, 1])
-    #expect((0..<3).map { counts.sharePercent(of: $0) } == [100 * 2.0 / 6, 100 * 1.0 / 6, 100 * 3.0 / 6])
-    #expect(counts.commonestMistake == AnswerCounts.Mistake(label: 1, answer: 2, percent: 50))
+    for (label, times) in [2.0, 1, 3].enumerated() { #expect(counts.sharePercent(of: label) == 100 * times / 6) }
+    let mistake = try #require(counts.commonestMistake)
+    #expect(mistake.label == 1 && mistake.answer == 2 && mistake.percent == 50)
     var sum = AnswerCounts(classes: 3)
     sum.add(counts)
     sum.add(counts)

@@ -1,7 +1,8 @@
 // What is counted in one cell: the only place where a replay's predictions meet labels.
 
-public import Streams
-public import TTA
+import Engine
+import Streams
+import TTA
 
 /// What is counted in one cell, batch by batch.
 public struct CellScore: Codable, Hashable, Sendable {

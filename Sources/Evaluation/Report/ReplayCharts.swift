@@ -37,7 +37,7 @@ enum ReplayCharts {
     }
     let moved = drift.series.contains { $0.points.contains { $0.y > 0 } } || !drift.events.isEmpty
     let drifts = """
-      <p class="soft">How far the learnt weights are from the source model, in per cent of their length; bars at the lower edge are events.</p>
+      <p class="soft next">How far the learnt weights are from the source model, in per cent of their length; bars at the lower edge are events.</p>
       \(figure(drift, group))
       """
     return """
@@ -87,11 +87,14 @@ enum ReplayCharts {
           name: standing.strategy, points: standing.results.first.map { result in points(result) { value(result, $0) } } ?? [])
       })
   }
+  private static func legend(_ group: ReplayGroup) -> String {
+    let items = group.standings.enumerated().map { "<li>\(LineChart.sample($0)) \(HTMLText.escaped($1.strategy))</li>" }
+    return "<ul class=\"legend\">\(items.joined())</ul>"
+  }
   private static func figure(_ chart: LineChart, _ group: ReplayGroup) -> String {
-    let legend = group.standings.enumerated().map { "<li>\(LineChart.sample($0)) \(HTMLText.escaped($1.strategy))</li>" }
     return """
       <figure>
-      <ul class="legend">\(legend.joined())</ul>
+      \(legend(group))
       <div class="plot\(chart.bands.count > mostBands ? " unnamed" : "")">
       \(chart.svg)
       </div>
@@ -142,7 +145,9 @@ enum ReplayCharts {
     return """
       <h2>Cost against error: \(HTMLText.escaped(group.title))</h2>
       <p class="soft">Further left is faster, further down is better; the size of a point is the peak memory of the process.</p>
-      <figure><div class="plot">
+      <figure>
+      \(legend(group))
+      <div class="plot">
       \(chart.svg)
       </div></figure>
       """

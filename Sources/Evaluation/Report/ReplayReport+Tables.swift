@@ -82,13 +82,15 @@ extension ReplayReport {
   private static func map(
     _ title: String, _ unit: String, _ columns: [String], _ rows: [String], value: (_ row: Int, _ column: Int) -> Double?
   ) -> String {
+    // Letters of 12 pixels are 7 wide; names of neighbours must not touch.
+    let columnWidth = max(56, 12 + 7 * (columns.map(\.count).max() ?? 0))
     let map = HeatMap(
       title: "\(title): \(unit)", columns: columns, rows: rows,
       values: rows.indices.map { row in columns.indices.map { value(row, $0) } })
     return """
       <figure class="map"><figcaption>\(HTMLText.escaped(title))</figcaption>
       <div class="scroll" tabindex="0" role="region" aria-label="\(HTMLText.escaped(title))">
-      <div class="fields" style="min-width: \(132 + 56 * columns.count)px">
+      <div class="fields" style="min-width: \(132 + columnWidth * columns.count)px">
       \(map.svg)
       </div></div></figure>
       """
@@ -134,7 +136,8 @@ extension ReplayReport {
       columns: group.standings.map(\.strategy), rows: rows, foot: [])
   }
   private func className(_ label: Int) -> String {
-    let names = runs.first?.manifest.classNames ?? []
+    let all = Set(runs.map(\.manifest.classNames))
+    let names = all.count == 1 ? all.first ?? [] : []
     return names.indices.contains(label) ? names[label] : "class \(label)"
   }
 
