@@ -4,6 +4,8 @@ Ours and theirs alternate as whole processes, from start to end; medians of the 
 corruptions and mode of PyTorch. The two packages are modules of one name, so each wants a virtual environment of its own:
     pip install torch safetensors "numpy<2" pillow scipy "scikit-image<0.23" opencv-python-headless numba "setuptools<80"
     pip install --no-deps imagecorruptions-imaug          (in the other one: imagecorruptions, with "scipy<1.12")
+At 32 pixels the packages know the parameters of ImageNet-C only, tta uses the published ones of CIFAR-10-C: theirs has the higher error, for the
+same amount of work. Brightness alone, made by tta with --table imagenet, gives the same error to both.
 Needs a release build of tta (make build), CIFAR-10 pictures and the weights of a ResNet-20, in the folder TTA_SHARED or by options.
 Example: python3 Benchmarks/replay.py --peer imaug=venv-imaug/bin/python --peer original=venv-original/bin/python
 """

@@ -37,7 +37,7 @@ class CorruptedPictures(torch.utils.data.Dataset):
         domain, place = divmod(index, len(self.images))
         np.random.seed(index)
         picture = corrupt(self.images[place], severity=self.severity, corruption_name=CORRUPTIONS[domain])
-        tensor = torch.from_numpy(np.ascontiguousarray(picture, np.uint8)).permute(2, 0, 1).float() / 255
+        tensor = torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).float() / 255
         return (tensor - self.mean) / self.deviation, int(self.labels[place])
 
 
