@@ -19,11 +19,12 @@ import Testing
   }
   /// Rows of results.csv without times and memory.
   private func rows(_ folder: String) throws -> [[String]] {
-    try String(contentsOfFile: folder + "/results.csv", encoding: .utf8).split(separator: "\n").map { line in
-      line.split(separator: ",", omittingEmptySubsequences: false).enumerated().filter { !(14...16).contains($0.offset) }.map {
-        String($0.element)
-      }
+    let rows = try String(contentsOfFile: folder + "/results.csv", encoding: .utf8).split(separator: "\n").map {
+      $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     }
+    let header = try #require(rows.first)
+    let kept = header.indices.filter { !["images_per_second", "seconds", "peak_memory_bytes", "waiting_percent"].contains(header[$0]) }
+    return rows.map { row in kept.map { row[$0] } }
   }
 
   @Test func twentyKillsLoseNothing() throws {
@@ -109,6 +110,35 @@ import Testing
     #expect(result.code == 73)
     #expect(result.errorLines.first?.hasPrefix("error: /dev/null/out/cells: the folder cannot be made: ") == true)
     #expect(result.errorLines.last == "hint: check the path, its permissions and the free space")
+  }
+  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/setpriv"), "no setpriv"))
+  func folderThatMayNotBeWritten() throws {
+    let folder = try TemporaryFolder()
+    let output = folder.path("out")
+    #expect(try runTTA(ReplayTests.small + ["--strategies", "source", "--output", output]).code == 0)
+    // Nothing is closed to root, so root becomes somebody else, who can read the folder but not write it.
+    let user = getuid() == 0 ? ["--reuid=65534", "--regid=65534", "--clear-groups"] : []
+    let paths = [folder.url.path] + (try FileManager.default.subpathsOfDirectory(atPath: folder.url.path)).map { folder.path($0) }
+    func setModes(_ isWritable: Bool) throws {
+      for path in paths {
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
+        let mode = (attributes[.type] as? FileAttributeType == .typeDirectory ? 0o555 : 0o444) | (isWritable ? 0o200 : 0)
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+      }
+    }
+    try setModes(false)
+    defer { try? setModes(true) }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+    process.arguments =
+      user + [try #require(Tool.url).path] + ReplayTests.small + ["--strategies", "source", "--output", output, "--resume"]
+    let errors = Pipe()
+    process.standardError = errors
+    try process.run()
+    let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 73)
+    #expect(text == "error: \(output)/progress/run.lock: Permission denied\nhint: check that the folder is writable\n")
   }
   /// The limit on the size of files stands for a full disk: the same calls fail in the same places.
   @Test func fullDiskEndsWithAnErrorAndCanBeResumed() throws {

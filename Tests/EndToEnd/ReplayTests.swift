@@ -26,14 +26,29 @@ import Testing
       #expect(FileManager.default.fileExists(atPath: output + "/" + name), "\(name)")
     }
     let rows = try lines(output + "/results.csv")
-    #expect(rows.count == 1 + 3 * 2 * 2)
+    #expect(rows.count == 1 + 3 * 2 * 2 && rows[0].hasSuffix(",uses_labels,waiting_percent"))
+    for row in rows.dropFirst() { #expect((0...100).contains(try #require(Double(row.split(separator: ",").last ?? "")))) }
     #expect(
       rows[0].hasPrefix(
         "run,dataset,setting,position,corruption,severity,strategy,seed,images,errors,error_percent,class_balanced_error_percent,ece_percent,nll,"
           + "images_per_second,seconds,peak_memory_bytes"))
-    #expect(try lines(output + "/curves.csv").count == 1 + 3 * 2 * 6)
+    let curves = try lines(output + "/curves.csv")
+    #expect(curves.count == 1 + 3 * 2 * 6)
+    for row in curves.dropFirst() {
+      let drift = try #require(Double(row.split(separator: ",").last ?? ""))
+      #expect(row.contains(",tent,") ? drift > 0 && drift < 50 : drift == 0, "\(row)")
+    }
     let tree = try #require(JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any])
     #expect(Set(tree.keys) == ["run", "finding", "groups", "corruption_errors"])
+    let group = try #require((tree["groups"] as? [[String: Any]])?.first)
+    let tent = try #require((group["strategies"] as? [[String: Any]])?.first { $0["name"] as? String == "tent" })
+    #expect(tent["seeds"] as? Int == 2)
+    for name in [
+      "standard_error_percent", "standard_error_over_seeds_percent", "class_balanced_error_percent", "ece_percent", "nll", "brier",
+    ] {
+      #expect(try #require(tent[name] as? Double, "\(name)") > 0)
+    }
+    #expect((0...1).contains(try #require((tent["versus_source"] as? [String: Any])?["pValue"] as? Double)))
     let key = "continual.severity-5.tent.seed-2"
     #expect(FileManager.default.fileExists(atPath: "\(output)/predictions/\(key).npy"))
     let events = try Data(contentsOf: URL(fileURLWithPath: "\(output)/tensorboard/\(key)/events.out.tfevents.0.replay"))
@@ -49,11 +64,32 @@ import Testing
       let html = try String(contentsOfFile: page, encoding: .utf8)
       #expect(!html.contains("http") && !html.contains("<script") && !html.contains("url("))
       let polylines = html.matches(of: /<polyline[^>]* points="([^"]*)"/)
-      #expect(polylines.count == 3)
+      // Error, entropy and drift of three strategies.
+      #expect(polylines.count == 9)
       for line in polylines { #expect(line.output.1.split(separator: " ").count == 6) }
       #expect(html.matches(of: #/class="bubble /#).count == 3)
-      #expect(html.matches(of: /class="heat-value"/).count == 6)
+      let strategies = 3, classes = 10, domains = 2
+      #expect(html.matches(of: /class="heat-value"/).count == strategies * (domains + classes + classes * domains))
+      #expect(html.contains("<th scope=\"row\">heart</th>"))
     }
+  }
+  @Test func replaysOfOtherPicturesStandApart() throws {
+    let folder = try TemporaryFolder()
+    #expect(try replay(folder.path("one"), ["--strategies", "source"]).code == 0)
+    #expect(try replay(folder.path("same"), ["--strategies", "source,tent"]).code == 0)
+    #expect(try replay(folder.path("other"), ["--strategies", "source", "--limit", "40"]).code == 0)
+    func headings(_ runs: [String]) throws -> [String] {
+      let report = try runTTA(["report"] + runs.map { folder.path($0) } + ["--output", folder.path("page.html")])
+      #expect(report.code == 0, "\(report.stderr)")
+      let html = try String(contentsOfFile: folder.path("page.html"), encoding: .utf8)
+      #expect(
+        html.contains("</span></caption>") && html.contains("one: source") && html.contains("same: source") && !html.contains(": tent</th>")
+      )
+      return html.matches(of: /<h2>([^<]*severity 5)</).map { String($0.output.1) }
+    }
+    #expect(try headings(["one", "same"]).first == "continual, severity 5")
+    let apart = try headings(["one", "same", "other"])
+    #expect(apart.contains("one, same: continual, severity 5") && apart.contains("other: continual, severity 5"))
   }
   @Test func workersAndMergedMachinesGiveTheSame() throws {
     let folder = try TemporaryFolder()

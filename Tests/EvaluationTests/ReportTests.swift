@@ -85,6 +85,14 @@ import Vision
     #expect(axis.end == largest)
     #expect(axis.ticks.count == count && axis.ticks.last.map { abs($0 - last) < 1e-9 } == true, "\(axis.ticks)")
   }
+  @Test(
+    arguments: [(100, "20"), (9_000, "2,000"), (24, "5"), (0.3, "0.1"), (0.011, "0.0025"), (12, "2.5"), (1.2, "0.25")] as [(Double, String)]
+  )
+  func ticksAreToldApart(_ largest: Double, _ second: String) {
+    let axis = AxisScale(largest: largest)
+    #expect(axis.text(axis.ticks[1]) == second)
+    #expect(Set(axis.ticks.map(axis.text)).count == axis.ticks.count)
+  }
   @Test(arguments: [0, -1, .nan, .infinity] as [Double]) func hasAnAxisForNoData(_ largest: Double) {
     let axis = AxisScale(largest: largest)
     #expect(axis.end == 1 && axis.ticks.first == 0)

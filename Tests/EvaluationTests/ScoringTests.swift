@@ -125,3 +125,25 @@ import Testing
   }
   @Test func worksWithoutPictures() { #expect(Findings.sentence([]) == "No labelled picture was answered.") }
 }
+
+@Suite struct AnswerCountsTests {
+  @Test func sharesAndTheCommonestMistake() throws {
+    var counts = AnswerCounts(classes: 3)
+    #expect(counts.sharePercent(of: 0) == nil && counts.commonestMistake == nil)
+    counts.add(predicted: [0, 0, 1, 2], labels: [0, 1, 1, 1])
+    // Unknown pictures are answers, but no mistakes.
+    counts.add(predicted: [2, 2], labels: [-1, 1])
+    for (label, times) in [2.0, 1, 3].enumerated() { #expect(counts.sharePercent(of: label) == 100 * times / 6) }
+    let mistake = try #require(counts.commonestMistake)
+    #expect(mistake.label == 1 && mistake.answer == 2 && mistake.percent == 50)
+    var sum = AnswerCounts(classes: 3)
+    sum.add(counts)
+    sum.add(counts)
+    #expect(sum.answers == [4, 2, 6] && sum.commonestMistake?.percent == 50)
+  }
+  @Test func manyClassesKeepNoPairs() {
+    var counts = AnswerCounts(classes: AnswerCounts.mostPairedClasses + 1)
+    counts.add(predicted: [100], labels: [1])
+    #expect(counts.answers[100] == 1 && counts.commonestMistake == nil)
+  }
+}

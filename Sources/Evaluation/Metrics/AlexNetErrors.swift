@@ -1,6 +1,7 @@
 // AlexNet's published errors on ImageNet-C.
 
-/// AlexNet's top-1 errors on ImageNet-C in per cent, means over five severities, as Hendrycks and Dietterich published them.
+/// AlexNet's top-1 errors on ImageNet-C in per cent, means over five severities (Hendrycks and Dietterich, "Benchmarking Neural Network
+/// Robustness to Common Corruptions and Perturbations", ICLR 2019).
 public enum AlexNetErrors {
   /// By the corruption's name.
   public static let percent: [(corruption: String, error: Double)] = [

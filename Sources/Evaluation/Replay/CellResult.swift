@@ -8,8 +8,18 @@ public struct CellResult: Codable, Hashable, Sendable {
     public var seconds = 0.0
     /// Waiting for pictures, in seconds.
     public var waitingSeconds = 0.0
+    /// The same in per cent of the time of each finished domain.
+    public private(set) var waitingPercents: [Double] = []
+    private var domainStart = 0.0, domainWaitingStart = 0.0
     /// Nothing yet.
     public init() {}
+    /// Ends a domain; `seconds` of its last batch are not in the sum yet.
+    mutating func endDomain(lastBatch seconds: Double) {
+      let end = self.seconds + seconds
+      let elapsed = end - domainStart
+      waitingPercents.append(elapsed > 0 ? 100 * (waitingSeconds - domainWaitingStart) / elapsed : 0)
+      (domainStart, domainWaitingStart) = (end, waitingSeconds)
+    }
   }
   /// The cell.
   public var cell: ReplayCell

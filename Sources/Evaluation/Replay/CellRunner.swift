@@ -21,6 +21,8 @@ public struct CellRunner {
     public let failures: [ImageFailure]
     /// The scores so far.
     public let score: OnlineScore
+    /// Share of the time of the last finished domain that went by waiting for pictures, in per cent.
+    public let waitingPercent: Double?
   }
   /// What a run needs beside its cell.
   public struct Setup: Sendable {
@@ -96,9 +98,10 @@ public struct CellRunner {
       ? try PredictionFile(
         folder: folder, classes: setup.program.graph.classCount, rows: checkpoint.score.online.overall.answered) : nil
     ce_reset_peak_memory()
-    for runtime in answerer.runtimes { try runtime.warmUp(batchSize: stream.batchSize, on: executor) }
     try constrain(on: executor)
+    // The first pictures are made while the engine compiles and warms up.
     let batches = stream.prefetched(from: checkpoint.nextBatch, threads: setup.pictureThreads, depth: 2)
+    for runtime in answerer.runtimes { try runtime.warmUp(batchSize: stream.batchSize, on: executor) }
     let clock = ContinuousClock()
     var mark = clock.now
     while let batch = try batches.next() {
@@ -107,13 +110,14 @@ public struct CellRunner {
       try answer(batch, predictions, on: executor)
       if isLast {
         checkpoint.score.endDomain(peakMemoryBytes: ce_peak_memory())
+        checkpoint.timing.endDomain(lastBatch: (clock.now - mark).secondCount)
         try setup.folder.append(ResultTable.rows(result, domains: checkpoint.score.peakMemoryBytes.count - 1, run, setup.configuration))
         ce_reset_peak_memory()
       }
       checkpoint.nextBatch = batch.index + 1
       let progress = Progress(
         domain: batch.domain, batch: checkpoint.nextBatch, batches: stream.count, endsDomain: isLast, failures: batch.failures,
-        score: checkpoint.score.online)
+        score: checkpoint.score.online, waitingPercent: checkpoint.timing.waitingPercents.last)
       let goesOn = try report(progress)
       checkpoint.timing.seconds += (clock.now - mark).secondCount
       if checkpoint.nextBatch < stream.count, isLast || !goesOn || checkpoint.nextBatch % max(1, setup.saveEvery) == 0 {
@@ -139,7 +143,7 @@ public struct CellRunner {
     let start = ContinuousClock.now
     let (prediction, adapted) = try answerer.answer(batch, on: executor)
     let seconds = (ContinuousClock.now - start).secondCount
-    checkpoint.score.add(prediction, to: batch, seconds: seconds, adapted: adapted)
+    checkpoint.score.add(prediction, to: batch, seconds: seconds, adapted: adapted, drift: answerer.runtimes[0].drift)
     for (runtime, count) in zip(answerer.runtimes, before) {
       checkpoint.score.add(incidents: runtime.incidents.suffix(runtime.incidentCount - count))
     }

@@ -1,7 +1,8 @@
 // What is counted in one cell: the only place where a replay's predictions meet labels.
 
-public import Streams
-public import TTA
+import Engine
+import Streams
+import TTA
 
 /// What is counted in one cell, batch by batch.
 public struct CellScore: Codable, Hashable, Sendable {
@@ -15,10 +16,21 @@ public struct CellScore: Codable, Hashable, Sendable {
   public private(set) var entropies: [Double] = []
   /// Whether each batch of `online.curve` was learnt from, where time allowed it.
   public private(set) var adapted: [Bool] = []
+  /// Distance of what learns from the source model after each batch of `online.curve`, in per cent of its length there.
+  public private(set) var driftPercents: [Double] = []
+  /// What was answered in each domain, in the order of `online.parts`.
+  public private(set) var answers: [AnswerCounts] = []
   /// Largest resident size while each domain ran, in bytes.
   public internal(set) var peakMemoryBytes: [Int] = []
-  /// Why batches were not learnt from; the first 100.
-  public private(set) var incidents: [String] = []
+  /// Something that kept a batch from being learnt from, or a verdict of a guard.
+  public struct Incident: Codable, Hashable, Sendable {
+    /// Pictures of the stream answered so far, this batch included.
+    public var images: Int
+    /// What happened.
+    public var text: String
+  }
+  /// The first 100 incidents.
+  public private(set) var incidents: [Incident] = []
   /// How many there were, and pictures that could not be read.
   public private(set) var incidentCount = 0, unreadable = 0
   private var known: [Float] = [], isCorrect: [Bool] = [], unknown: [Float] = []
@@ -26,11 +38,18 @@ public struct CellScore: Codable, Hashable, Sendable {
   /// Nothing counted yet.
   public init(classes: Int) { online = OnlineScore(classes: classes) }
 
-  /// Scores the answers to one batch; `seconds` is the time they took.
-  public mutating func add(_ prediction: Prediction, to batch: LabeledBatch, seconds: Double, adapted isAdapted: Bool) {
-    let answers = prediction.labels
-    online.add(predicted: answers, to: batch, seconds: seconds)
-    if calibration.count < online.parts.count { calibration.append(Calibration()) }
+  /// Scores the answers to one batch; `seconds` is the time they took, `drift` the distance from the source model after it as a share.
+  mutating func add(
+    _ prediction: Prediction, to batch: LabeledBatch, seconds: Double, adapted isAdapted: Bool, drift: Double
+  ) {
+    let predicted = prediction.labels
+    online.add(predicted: predicted, to: batch, seconds: seconds)
+    if calibration.count < online.parts.count {
+      calibration.append(Calibration())
+      answers.append(AnswerCounts(classes: prediction.scores.tensor.rowElementCount))
+    }
+    answers[answers.count - 1].add(predicted: predicted, labels: batch.labels)
+    driftPercents.append(100 * drift)
     var single = Calibration()
     let certainty = single.score(prediction, labels: batch.labels)
     calibration[calibration.count - 1].add(single)
@@ -41,7 +60,7 @@ public struct CellScore: Codable, Hashable, Sendable {
         unknown.append(certainty.energy[row])
       } else {
         known.append(certainty.energy[row])
-        isCorrect.append(answers[row] == label)
+        isCorrect.append(predicted[row] == label)
       }
     }
   }
@@ -50,7 +69,7 @@ public struct CellScore: Codable, Hashable, Sendable {
   /// Keeps why batches were not learnt from.
   mutating func add(incidents new: some Collection<String>) {
     incidentCount += new.count
-    incidents.append(contentsOf: new.prefix(max(0, 100 - incidents.count)))
+    incidents += new.prefix(max(0, 100 - incidents.count)).map { Incident(images: online.overall.answered, text: $0) }
   }
   /// Ends a domain: what was kept of single pictures becomes four numbers.
   mutating func endDomain(peakMemoryBytes peak: Int) {

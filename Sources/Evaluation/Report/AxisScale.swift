@@ -1,5 +1,6 @@
 // An axis from 0 with round ticks.
 
+import Engine
 import Foundation
 
 /// An axis from 0 to a round number, with round ticks.
@@ -20,5 +21,11 @@ public struct AxisScale: Hashable, Sendable {
     let count = endsAtData ? Int((steps + 1e-9).rounded(.down)) : Int((steps - 1e-9).rounded(.up))
     ticks = (0...count).map { Double($0) * step }
     end = endsAtData ? top : ticks[ticks.count - 1]
+    // 2.5 needs a decimal more than its power of ten.
+    decimals = (0...9).first { abs(step * pow(10, Double($0)) - (step * pow(10, Double($0))).rounded()) < 1e-6 } ?? 9
   }
+  /// Decimals that tell the ticks apart.
+  let decimals: Int
+  /// A tick as people read it: `4,000`, `0.25`.
+  package func text(_ tick: Double) -> String { decimals == 0 ? Numbers.grouped(tick) : Numbers.decimals(tick, decimals) }
 }

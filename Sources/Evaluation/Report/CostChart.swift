@@ -39,12 +39,12 @@ public struct CostChart: Sendable {
     ]
     for tick in y.ticks {
       lines.append("<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"\(down(tick))\" y2=\"\(down(tick))\"/>")
-      lines.append("<text class=\"y-tick\" x=\"-8\" y=\"\(down(tick))\" dy=\"0.35em\">\(Self.text(tick)) %</text>")
+      lines.append("<text class=\"y-tick\" x=\"-8\" y=\"\(down(tick))\" dy=\"0.35em\">\(y.text(tick)) %</text>")
     }
     for (number, tick) in x.ticks.enumerated() {
       let kind = number % 2 == 0 ? "x-tick" : "x-tick minor"
       lines.append("<line class=\"tick\" x1=\"\(across(tick))\" x2=\"\(across(tick))\" y1=\"\(Self.height)\" y2=\"\(Self.height + 5)\"/>")
-      lines.append("<text class=\"\(kind)\" x=\"\(across(tick))\" y=\"\(Self.height + 20)\">\(Self.text(tick))</text>")
+      lines.append("<text class=\"\(kind)\" x=\"\(across(tick))\" y=\"\(Self.height + 20)\">\(x.text(tick))</text>")
     }
     lines.append("<text class=\"x-title\" x=\"50%\" y=\"\(Self.height + 40)\">milliseconds per image</text>")
     for point in points {
@@ -64,8 +64,5 @@ public struct CostChart: Sendable {
     let shift = Numbers.decimals(isRight ? -radius - 4 : radius + 4, 1)
     return "<text class=\"bubble-name\" x=\"\(x)\" y=\"\(y)\" dx=\"\(shift)\" dy=\"0.35em\" text-anchor=\"\(isRight ? "end" : "start")\">"
       + "\(HTMLText.escaped(point.name))</text>"
-  }
-  private static func text(_ value: Double) -> String {
-    value == value.rounded() ? Numbers.grouped(value) : Numbers.decimals(value, value < 0.1 ? 2 : 1)
   }
 }

@@ -11,7 +11,7 @@ enum HTMLTable {
     return """
       <div class="scroll" tabindex="0" role="region" aria-label="\(HTMLText.escaped(caption))">
       <table>
-      <caption>\(HTMLText.escaped(caption))</caption>
+      <caption><span>\(HTMLText.escaped(caption))</span></caption>
       <thead><tr><th scope="col">\(HTMLText.escaped(corner))</th>\(names.joined())</tr></thead>
       <tbody>
       \(rows.joined(separator: "\n"))

@@ -8,28 +8,94 @@ enum ReplayCharts {
   /// Error over time of the first seed, a line per strategy, a band per domain.
   static func curves(_ group: ReplayGroup) -> String {
     guard let first = group.standings.first?.results.first else { return "" }
+    let chart = chart(
+      group, "\(group.title): online error in per cent over the stream, one line per strategy; the numbers are in the table below",
+      unit: " %"
+    ) { result, batch in result.score.online.curve[batch].domainErrorPercent }
+    return """
+      <h2>\(HTMLText.escaped(group.title))</h2>
+      <p class="soft">Wrong answers since the domain began, in per cent of the pictures so far (seed \(first.cell.seed)).</p>
+      \(figure(chart, group))
+      """
+  }
+
+  /// Entropy of the answers and distance from the source model over time, with what guards did, and the list of that.
+  static func inside(_ group: ReplayGroup) -> String {
+    guard let first = group.standings.first?.results.first, !first.score.entropies.isEmpty else { return "" }
+    var entropy = chart(
+      group, "\(group.title): mean entropy of the answers to each batch in nats, one line per strategy", unit: ""
+    ) { result, batch in result.score.entropies[batch] }
+    var drift = chart(
+      group, "\(group.title): distance of the learnt weights from the source model in per cent of their length, one line per strategy",
+      unit: " %"
+    ) { result, batch in result.score.driftPercents[batch] }
+    (entropy.height, drift.height) = (180, 180)
+    for (number, standing) in group.standings.enumerated() {
+      drift.events += (standing.results.first?.score.incidents ?? []).map {
+        LineChart.Event(x: Double($0.images), series: number, text: "\(standing.strategy), picture \($0.images): \($0.text)")
+      }
+    }
+    let moved = drift.series.contains { $0.points.contains { $0.y > 0 } } || !drift.events.isEmpty
+    let drifts = """
+      <p class="soft next">How far the learnt weights are from the source model, in per cent of their length; bars at the lower edge are events.</p>
+      \(figure(drift, group))
+      """
+    return """
+      <h2>Inside the strategies: \(HTMLText.escaped(group.title))</h2>
+      <p class="soft">Mean entropy of the answers to each batch, in nats: low is certain, right or wrong.</p>
+      \(figure(entropy, group))
+      \(moved ? drifts : "")
+      \(events(group))
+      """
+  }
+  /// What guards did and why batches were not learnt from: at most 20 rows of a strategy.
+  private static func events(_ group: ReplayGroup) -> String {
+    let rows = group.standings.flatMap { standing -> [String] in
+      guard let score = standing.results.first?.score, score.incidentCount > 0 else { return [] }
+      var rows = score.incidents.prefix(20).map { incident in
+        "<tr><th scope=\"row\">\(HTMLText.escaped(standing.strategy))</th><td>\(Numbers.grouped(Double(incident.images)))</td>"
+          + "<td class=\"text\">\(HTMLText.escaped(incident.text))</td></tr>"
+      }
+      if score.incidentCount > rows.count {
+        rows.append(
+          "<tr><th scope=\"row\">\(HTMLText.escaped(standing.strategy))</th><td></td>"
+            + "<td class=\"text\">and \(Numbers.grouped(Double(score.incidentCount - rows.count))) more</td></tr>")
+      }
+      return rows
+    }
+    return rows.isEmpty
+      ? ""
+      : HTMLTable.text(
+        caption: "Events: verdicts of guards, and batches that were not learnt from (first seed)", corner: "strategy",
+        columns: ["picture", "what happened"], rows: rows, foot: [])
+  }
+
+  private static func chart(
+    _ group: ReplayGroup, _ title: String, unit: String, value: (_ result: CellResult, _ batch: Int) -> Double
+  ) -> LineChart {
     var bands: [LineChart.Band] = []
     var start = 0
-    for part in first.score.online.parts {
+    for part in group.standings.first?.results.first?.score.online.parts ?? [] {
       let end = start + part.tally.answered
       bands.append(LineChart.Band(name: part.domain.description, start: Double(start), end: Double(end)))
       start = end
     }
-    bands = joined(bands)
-    let chart = LineChart(
-      title: "\(group.title): online error in per cent over the stream, one line per strategy; the numbers are in the table below",
-      xTitle: "pictures answered", unit: " %", bands: bands,
+    return LineChart(
+      title: title, xTitle: "pictures answered", unit: unit, bands: joined(bands),
       series: group.standings.map { standing in
-        LineChart.Series(name: standing.strategy, points: points(standing.results.first?.score.online.curve ?? []))
+        LineChart.Series(
+          name: standing.strategy, points: standing.results.first.map { result in points(result) { value(result, $0) } } ?? [])
       })
-    let legend = group.standings.enumerated().map { "<li>\(LineChart.sample($0)) \(HTMLText.escaped($1.strategy))</li>" }
-    let plain = bands.count > mostBands ? " unnamed" : ""
+  }
+  private static func legend(_ group: ReplayGroup) -> String {
+    let items = group.standings.enumerated().map { "<li>\(LineChart.sample($0)) \(HTMLText.escaped($1.strategy))</li>" }
+    return "<ul class=\"legend\">\(items.joined())</ul>"
+  }
+  private static func figure(_ chart: LineChart, _ group: ReplayGroup) -> String {
     return """
-      <h2>\(HTMLText.escaped(group.title))</h2>
-      <p class="soft">Wrong answers since the domain began, in per cent of the pictures so far (seed \(first.cell.seed)).</p>
       <figure>
-      <ul class="legend">\(legend.joined())</ul>
-      <div class="plot\(plain)">
+      \(legend(group))
+      <div class="plot\(chart.bands.count > mostBands ? " unnamed" : "")">
       \(chart.svg)
       </div>
       </figure>
@@ -52,10 +118,11 @@ enum ReplayCharts {
     return result
   }
   /// At most a thousand points of a line: a page must not grow with the stream.
-  private static func points(_ curve: [OnlineScore.Point]) -> [LineChart.Point] {
+  private static func points(_ result: CellResult, value: (_ batch: Int) -> Double) -> [LineChart.Point] {
+    let curve = result.score.online.curve
     let step = max(1, curve.count / 1_000)
     return curve.indices.filter { $0 % step == 0 || $0 == curve.count - 1 || ends(curve, $0) }.map {
-      LineChart.Point(x: Double(curve[$0].images), y: curve[$0].domainErrorPercent)
+      LineChart.Point(x: Double(curve[$0].images), y: value($0))
     }
   }
   private static func ends(_ curve: [OnlineScore.Point], _ index: Int) -> Bool {
@@ -78,7 +145,9 @@ enum ReplayCharts {
     return """
       <h2>Cost against error: \(HTMLText.escaped(group.title))</h2>
       <p class="soft">Further left is faster, further down is better; the size of a point is the peak memory of the process.</p>
-      <figure><div class="plot">
+      <figure>
+      \(legend(group))
+      <div class="plot">
       \(chart.svg)
       </div></figure>
       """

@@ -32,6 +32,7 @@ enum ReportStyle {
     .scroll { overflow-x: auto; } .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--series-1); outline-offset: 2px; }
     table { border-collapse: collapse; margin: 12px 0 0; font-variant-numeric: tabular-nums; }
     caption { text-align: left; color: var(--soft); font-size: 14px; padding-bottom: 8px; }
+    caption span { position: sticky; left: 0; display: inline-block; max-width: min(72ch, calc(100vw - 40px)); white-space: normal; }
     th, td { padding: 6px 14px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
     th:first-child { text-align: left; padding-left: 0; } thead th, tfoot th { font-weight: 600; } tbody th { font-weight: 400; }
     tfoot tr:first-child > * { border-top: 2px solid var(--soft); }
@@ -66,7 +67,10 @@ enum ReportStyle {
     .heat { overflow: visible; } .heat-row { text-anchor: end; } .fields { padding-left: 128px; }
     .bubble { fill-opacity: 0.75; stroke: var(--ground); stroke-width: 1.5px; }
     .chart .bubble-name { fill: var(--text); paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
+    td.text { text-align: left; white-space: normal; min-width: 320px; } td .error { margin-left: 4px; }
     .unnamed .band-name { display: none; } .plot.unnamed { padding-top: 20px; }
+    .next { margin-top: 20px; } .scroll + .soft { margin-top: 20px; }
+    @media (max-width: 720px) { .bubble-name { display: none; } }
     figure .plot:not(:has(.band-name)) { padding-top: 20px; }
     """
 

@@ -129,7 +129,7 @@ public struct CollapseGuard: StreamGuard {
     pause = options.coolDown + 1
     let reason =
       "predictions concentrate: entropy of their mean \(text(entropy)), reference \(text(level)), with the source's weights \(text(control)); "
-      + "weights moved by \(text(distance(context)))"
+      + "weights moved by \(text(context.parameters.drift(from: context.source, over: context.adapted)))"
     // A good state that led here within a few batches was not good.
     let repeated = lastRestore.map { batches - $0 <= 5 * (options.coolDown + 1) } ?? false
     lastRestore = batches
@@ -137,21 +137,6 @@ public struct CollapseGuard: StreamGuard {
     hold = nextHold
     nextHold = min(64, 2 * nextHold)
     return .reset(reason: reason + "; \(hold) batches without learning")
-  }
-  /// Distance of the learnt weights from the source as a share of their length.
-  private func distance(_ context: borrowing AdaptationContext) -> Double {
-    var (moved, length) = (0.0, 0.0)
-    for id in context.adapted.ids {
-      context.parameters[id].withSpan { now in
-        context.source[id].withSpan { source in
-          for i in now.indices {
-            moved += Double(now[i] - source[i]) * Double(now[i] - source[i])
-            length += Double(source[i]) * Double(source[i])
-          }
-        }
-      }
-    }
-    return length > 0 ? (moved / length).squareRoot() : 0
   }
   private func entropyOfMean(_ probabilities: Tensor) -> Double {
     -meanRow(rows(of: probabilities)).reduce(0) { $0 + ($1 > 0 ? $1 * log($1) : 0) }

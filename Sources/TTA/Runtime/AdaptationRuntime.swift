@@ -131,6 +131,10 @@ public struct AdaptationRuntime: Sendable {
     if incidents.count > 100 { incidents.removeFirst() }
   }
 
+  /// Distance of what learns from where it began, as a share of its length there: 0 before the first step, and where nothing learns. Reads
+  /// every parameter that learns once.
+  public var drift: Double { state.parameters.drift(from: origin.parameters, over: adapted) }
+
   /// Answers without learning.
   public func predict(_ batch: Batch, on executor: Executor) throws -> Prediction {
     var context = lend(executor)

@@ -93,7 +93,7 @@ struct ReplayCommand: AsyncParsableCommand {
     CellRunner.Setup(
       configuration: preparation.configuration, source: preparation.source, program: Program(preparation.loaded.model.graph),
       parameters: preparation.loaded.model.parameters, folder: folder, saveEvery: preparation.saveEvery,
-      pictureThreads: max(1, min(4, executor.threads)))
+      pictureThreads: executor.threads)
   }
 
   private func runCell(named key: String, _ preparation: ReplayPreparation, _ folder: ReplayFolder, _ executor: Executor) throws {
@@ -126,13 +126,13 @@ struct ReplayCommand: AsyncParsableCommand {
 
   private func finish(_ preparation: ReplayPreparation, _ folder: ReplayFolder, _ executor: Executor, _ setup: CellRunner.Setup) throws {
     let results = try ReplayResults(
-      folder, preparation.configuration, version: TTACommandLine.version, revision: Machine.revision,
+      folder, preparation.configuration, classNames: preparation.loaded.description.classes ?? setup.source.images.classNames ?? [],
+      version: TTACommandLine.version, revision: Machine.revision,
       machine: .init(
         instructionSet: Machine.instructionSet, blas: Machine.blas, threads: executor.threads, workers: workers,
         processors: Machine.processors))
     try results.write(tensorBoard: preparation.writesEvents)
     var report = ReplayReport([.init(name: preparation.configuration.dataset, manifest: results.manifest, results: results.results)])
-    report.classNames = preparation.loaded.description.classes ?? setup.source.images.classNames ?? []
     if let first = preparation.configuration.cells.first {
       report.pictures = try ContactSheet(CellRunner(first, setup).stream, maximumDomains: 20)
     }

@@ -24,7 +24,8 @@ struct ReplayProgress {
     let rate = Numbers.grouped(step.score.overall.imagesPerSecond) + " img/s"
     if !Console.isTerminal {
       guard step.endsDomain, !quiet else { return }
-      return Console.error("[\(done + 1)/\(total)] \(cell.key)  \(step.domain)  error \(error)  \(rate)")
+      let waiting = Numbers.decimals(step.waitingPercent ?? 0, 1)
+      return Console.error("[\(done + 1)/\(total)] \(cell.key)  \(step.domain)  error \(error)  \(rate)  waited \(waiting) %")
     }
     let elapsed = (ContinuousClock.now - cellStart).seconds
     let share = Double(step.batch) / Double(max(1, step.batches))
@@ -55,6 +56,7 @@ enum ReplayTable {
       }
       table.add(["mean"] + group.standings.map { Numbers.decimals($0.error.mean, 1) })
       table.add(["images/s"] + group.standings.map { Numbers.grouped($0.imagesPerSecond) })
+      table.add(["waited %"] + group.standings.map { Numbers.decimals($0.waitingPercent, 1) })
       table.lines.forEach(Console.result)
       if group.standings.contains(where: \.usesLabels) { Console.result("* chooses by labels: an upper bound") }
       Console.result("")

@@ -5,13 +5,15 @@ import Foundation
 
 /// The tables of a replay for papers and pages: errors in per cent, strategies in rows, corruptions in columns. No times: two runs give the same.
 enum PrintedTables {
-  private static let short = [
+  private static let shortNames = [
     "gaussian-noise": "gauss", "shot-noise": "shot", "impulse-noise": "impul", "defocus-blur": "defoc", "glass-blur": "glass",
     "motion-blur": "motn", "zoom-blur": "zoom", "frost (procedural)": "frost*", "brightness": "brit", "contrast": "contr",
     "elastic-transform": "elast", "pixelate": "pixel", "jpeg-compression": "jpeg", "speckle-noise": "speck", "gaussian-blur": "gblur",
     "saturate": "satur",
   ]
-  private static func columns(_ group: ReplayGroup) -> [String] { group.domains.map { short[$0] ?? $0 } }
+  /// A domain's name where there is little room.
+  static func short(_ domain: String) -> String { shortNames[domain] ?? domain }
+  private static func columns(_ group: ReplayGroup) -> [String] { group.domains.map(short) }
   private static func cells(_ standing: ReplayStanding, _ group: ReplayGroup) -> [String] {
     group.domains.map { standing.error(ofDomain: $0).map { Numbers.decimals($0, 1) } ?? "–" }
   }

@@ -48,6 +48,8 @@ public struct ReplayManifest: Codable, Hashable, Sendable {
   public var run: String
   /// What was run.
   public var configuration: ReplayConfiguration
+  /// Names of the classes in the order of their numbers; empty where nobody knows them.
+  public var classNames: [String]
   /// One per finished cell.
   public var rules: [Rules]
   /// Cells of the configuration that are missing.
@@ -66,8 +68,11 @@ public struct ReplayManifest: Codable, Hashable, Sendable {
 
   /// The manifest of some finished cells.
   public init(
-    _ configuration: ReplayConfiguration, _ results: [CellResult], version: String, revision: String, machine: Machine, finished: Date
+    _ configuration: ReplayConfiguration, _ results: [CellResult], classNames: [String], version: String, revision: String,
+    machine: Machine,
+    finished: Date
   ) throws {
+    self.classNames = classNames
     (self.version, self.revision, self.configuration, self.machine) = (version, revision, configuration, machine)
     run = try Self.runName(configuration)
     rules = results.map { result in

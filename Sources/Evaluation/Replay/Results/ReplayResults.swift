@@ -15,12 +15,13 @@ public struct ReplayResults: Sendable {
 
   /// Reads what is finished.
   public init(
-    _ folder: ReplayFolder, _ configuration: ReplayConfiguration, version: String, revision: String, machine: ReplayManifest.Machine,
-    finished: Date = Date()
+    _ folder: ReplayFolder, _ configuration: ReplayConfiguration, classNames: [String], version: String, revision: String,
+    machine: ReplayManifest.Machine, finished: Date = Date()
   ) throws {
     self.folder = folder
     results = try folder.finishedCells(configuration)
-    manifest = try ReplayManifest(configuration, results, version: version, revision: revision, machine: machine, finished: finished)
+    manifest = try ReplayManifest(
+      configuration, results, classNames: classNames, version: version, revision: revision, machine: machine, finished: finished)
   }
   /// The numbers of the tables.
   public var summary: ReplaySummary { ReplaySummary(run: manifest.run, results) }
@@ -70,6 +71,7 @@ public struct ReplayResults: Sendable {
       events.add("error/domain", point.domainErrorPercent, step: point.images)
       events.add("error/overall", point.overallErrorPercent, step: point.images)
       events.add("entropy", result.score.entropies[number], step: point.images)
+      events.add("drift", result.score.driftPercents[number], step: point.images)
     }
     try AtomicFile.write(events.bytes, to: path + "/events.out.tfevents.0.replay")
   }

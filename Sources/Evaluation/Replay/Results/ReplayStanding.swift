@@ -95,6 +95,21 @@ public struct ReplayStanding: Sendable {
   }
   /// Largest resident size, in bytes.
   public var peakMemoryBytes: Int { results.flatMap(\.score.peakMemoryBytes).max() ?? 0 }
+  /// Share of the time that went by waiting for pictures, in per cent.
+  public var waitingPercent: Double {
+    let seconds = results.reduce(0) { $0 + $1.timing.seconds }
+    return seconds > 0 ? 100 * results.reduce(0) { $0 + $1.timing.waitingSeconds } / seconds : 0
+  }
+  /// What was answered in the domains of a label, over all seeds; nil where it did not occur.
+  func answers(inDomain label: String) -> AnswerCounts? {
+    var sum: AnswerCounts?
+    for result in results {
+      for (part, counts) in zip(result.score.online.parts, result.score.answers) where part.domain.label == label {
+        if sum == nil { sum = counts } else { sum?.add(counts) }
+      }
+    }
+    return sum
+  }
   /// Whether labels chose among answers.
   public var usesLabels: Bool { results.contains { $0.usesLabels } }
 }

@@ -12,8 +12,8 @@ public struct ReplaySummary: Codable, Hashable, Sendable {
   }
   /// Time and memory.
   public struct Cost: Codable, Hashable, Sendable {
-    /// Of the strategy's own time, and the largest resident size.
-    public var images_per_second: Double, peak_memory_bytes: Int
+    /// Of the strategy's own time, the largest resident size, and the share of all time that went by waiting for pictures.
+    public var images_per_second: Double, peak_memory_bytes: Int, waiting_percent: Double
   }
   /// One strategy.
   public struct Strategy: Codable, Hashable, Sendable {
@@ -88,7 +88,8 @@ public struct ReplaySummary: Codable, Hashable, Sendable {
       domains: group.domains.compactMap { label in
         standing.error(ofDomain: label).map { DomainError(domain: label, error_percent: $0) }
       }, versus_source: versus, uses_labels: standing.usesLabels,
-      cost: Cost(images_per_second: standing.imagesPerSecond, peak_memory_bytes: standing.peakMemoryBytes))
+      cost: Cost(
+        images_per_second: standing.imagesPerSecond, peak_memory_bytes: standing.peakMemoryBytes, waiting_percent: standing.waitingPercent))
   }
 
   private static func corruptionErrors(_ groups: [ReplayGroup]) -> [CorruptionErrors] {

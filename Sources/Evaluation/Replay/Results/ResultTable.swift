@@ -5,11 +5,12 @@ import Streams
 
 /// The rows of `results.csv`: one per domain of a cell.
 public enum ResultTable {
-  /// Columns; `images_per_second`, `seconds` and `peak_memory_bytes` are the only ones that differ between two runs of one configuration.
+  /// Columns; `images_per_second`, `seconds`, `peak_memory_bytes` and `waiting_percent` are the only ones that differ between two runs of
+  /// one configuration.
   public static let columns = [
     "run", "dataset", "setting", "position", "corruption", "severity", "strategy", "seed", "images", "errors", "error_percent",
     "class_balanced_error_percent", "ece_percent", "nll", "images_per_second", "seconds", "peak_memory_bytes", "brier", "auroc_percent",
-    "fpr95_percent", "oscr_percent", "h_score_percent", "uses_labels",
+    "fpr95_percent", "oscr_percent", "h_score_percent", "uses_labels", "waiting_percent",
   ]
   static let header = columns.joined(separator: ",") + "\n"
 
@@ -29,7 +30,7 @@ public enum ResultTable {
         decimals(calibration.negativeLogLikelihood, 6), decimals(tally.imagesPerSecond, 1), decimals(tally.seconds, 4),
         "\(score.peakMemoryBytes[position])", decimals(calibration.brierScore, 6), optional(open?.areaPercent),
         optional(open?.falsePositivePercent), optional(open?.openSetClassificationPercent), optional(open?.harmonicPercent),
-        result.usesLabels ? "1" : "0",
+        result.usesLabels ? "1" : "0", decimals(result.timing.waitingPercents[position], 2),
       ]
       return fields.map(field).joined(separator: ",") + "\n"
     }.joined()
@@ -48,7 +49,7 @@ enum CurveTable {
   static let header =
     [
       "run", "setting", "severity", "strategy", "seed", "images", "position", "batch_error_percent", "domain_error_percent",
-      "overall_error_percent", "entropy", "adapted",
+      "overall_error_percent", "entropy", "adapted", "drift_percent",
     ].joined(separator: ",") + "\n"
 
   static func rows(_ result: CellResult, _ run: String) -> String {
@@ -60,7 +61,8 @@ enum CurveTable {
     return result.score.online.curve.enumerated().map { number, point in
       start + ",\(point.images),\(point.domainIndex),\(Numbers.decimals(point.batchErrorPercent, 4)),"
         + "\(Numbers.decimals(point.domainErrorPercent, 4)),\(Numbers.decimals(point.overallErrorPercent, 4)),"
-        + "\(Numbers.decimals(result.score.entropies[number], 6)),\(result.score.adapted[number] ? 1 : 0)\n"
+        + "\(Numbers.decimals(result.score.entropies[number], 6)),\(result.score.adapted[number] ? 1 : 0),"
+        + "\(Numbers.decimals(result.score.driftPercents[number], 4))\n"
     }.joined()
   }
 }
