@@ -21,8 +21,9 @@ public enum ModelLoader {
   /// Endings of files that can be read.
   public static let endings = [".safetensors"]
 
-  /// Loads a safetensors file. What `overrides` says wins over what the file says. Throws when the architecture or the preprocessing is unknown,
-  /// when tensors are missing, too many or of another shape (first five of each and the counts), and when a weight is not finite.
+  /// Loads a safetensors file, with its rotation head where it has one. What `overrides` says wins over what the file says. Throws when the architecture or
+  /// the preprocessing is unknown, when tensors are missing, too many or of another shape (first five of each and the counts), and when a weight is not
+  /// finite.
   public static func load(path: String, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
     guard path.hasSuffix(".safetensors") else {
       throw TTAError(
@@ -64,7 +65,9 @@ public enum ModelLoader {
     }
     let configuration = ArchitectureConfiguration(
       classes: classes, inputSize: complete.inputSize ?? architecture.defaultInputSize, mean: mean, deviation: deviation)
-    let graph = try architecture.graph(configuration)
+    var graph = try architecture.graph(configuration)
+    if complete.norm == .instanceAware { graph = try graph.withInstanceAwareNorms() }
+    if file.names.contains(where: isOfHead) { graph = try RotationHead.add(to: graph) }
     let model = try Model(graph: graph, parameters: try parameters(of: graph, architecture: architecture.name, from: file))
     return LoadedModel(model: model, description: complete, architecture: architecture.name, source: file.path)
   }
@@ -85,11 +88,13 @@ public enum ModelLoader {
       let graph = try architecture.graph(.init(classes: classes, inputSize: architecture.defaultInputSize))
       let wanted = Set(graph.parameters.map(\.name))
       let complete = graph.parameters.allSatisfy { file.entries[$0.name]?.shape == $0.shape }
-      if complete, file.names.allSatisfy({ wanted.contains($0) || isIgnored($0) }) { fitting.append(architecture.name) }
+      if complete, file.names.allSatisfy({ wanted.contains($0) || isIgnored($0) || isOfHead($0) }) { fitting.append(architecture.name) }
     }
     return fitting
   }
 
+  /// Tensors of a head that test-time training needs.
+  private static func isOfHead(_ name: String) -> Bool { name.hasPrefix(RotationHead.prefix) }
   /// Tensors that state dicts carry and no forward reads.
   private static func isIgnored(_ name: String) -> Bool { name.hasSuffix("num_batches_tracked") }
 

@@ -70,11 +70,14 @@ struct AdaptCommand: AsyncParsableCommand {
     let executor = try execution.makeExecutor()
     try runtime.warmUp(batchSize: size, on: executor)
 
-    let source = try BatchSource(
-      inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
-      overload: dropOldest ? .dropOldest : .wait,
-      policy: onBadInput,
-      preprocessing: loaded.preprocessing(), first: resume ? runtime.state.batches : 0)
+    let preprocessing = try loaded.preprocessing()
+    func open(first: Int) throws -> BatchSource {
+      try BatchSource(
+        inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
+        overload: dropOldest ? .dropOldest : .wait, policy: onBadInput, preprocessing: preprocessing, first: first)
+    }
+    if runtime.isOffline, stateIn == nil { try study(&runtime, open, executor) }
+    let source = try open(first: resume ? runtime.state.batches : 0)
     let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
     var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }
     var score = AdaptScore()
@@ -111,6 +114,23 @@ struct AdaptCommand: AsyncParsableCommand {
       throw ExitCode(130)
     }
     if source.failure != nil { throw ExitCode(65) }
+  }
+
+  /// Shows all images to a strategy that learns before it answers. A stream without an end cannot be seen as a whole.
+  private func study(_ runtime: inout AdaptationRuntime, _ open: (Int) throws -> BatchSource, _ executor: Executor) throws {
+    guard raw == nil, !encoded, inputs != ["-"] else {
+      throw TTAError(
+        .usage,
+        "\(strategy.name ?? "the strategy") learns from a whole set of images before it answers: frames on standard input have no end",
+        hint: "give files or folders, or use a strategy for streams, such as shot")
+    }
+    let source = try open(0)
+    var images: [Tensor] = []
+    while let batch = try source.next() { if batch.images.count > 0 { images.append(batch.images) } }
+    if !printing.quiet {
+      Console.error("learning from \(Numbers.grouped(Double(images.reduce(0) { $0 + $1.count }))) images before answering")
+    }
+    try runtime.study(images.joined(), on: executor)
   }
 }
 
