@@ -12,6 +12,7 @@ let package = Package(
   products: [
     .library(name: "Engine", targets: ["Engine"]),
     .library(name: "Safetensors", targets: ["Safetensors"]),
+    .library(name: "TorchCheckpoint", targets: ["TorchCheckpoint"]),
     .library(name: "ModelIO", targets: ["ModelIO"]),
     .library(name: "TTA", targets: ["TTA"]),
     .library(name: "TTATestKit", targets: ["TTATestKit"]),
@@ -31,7 +32,8 @@ let package = Package(
     .target(name: "CKernels", dependencies: ["COpenBLAS"], linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Engine", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Safetensors", dependencies: ["Engine"], swiftSettings: strict),
-    .target(name: "ModelIO", dependencies: ["Engine", "Safetensors"], swiftSettings: strict),
+    .target(name: "TorchCheckpoint", dependencies: ["Engine"], swiftSettings: strict),
+    .target(name: "ModelIO", dependencies: ["Engine", "Safetensors", "TorchCheckpoint"], swiftSettings: strict),
     .target(name: "TTA", dependencies: ["Engine", "Safetensors", "Vision"], swiftSettings: strict),
     .target(name: "TTATestKit", dependencies: ["Engine", "Safetensors", "ModelIO", "TTA"], swiftSettings: strict),
     .target(
@@ -55,7 +57,9 @@ let package = Package(
     .executableTarget(name: "TTATool", dependencies: ["TTACommandLine"], swiftSettings: strict),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
-    .testTarget(name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors"], swiftSettings: strict),
+    .testTarget(
+      name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors", "TorchCheckpoint", "TTA", "TTATestKit"],
+      swiftSettings: strict),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(
       name: "TTATests", dependencies: ["CAllocationCounter", "TTA", "Engine", "ModelIO", "Safetensors", "Vision", "TTATestKit"],

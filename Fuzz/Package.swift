@@ -12,5 +12,8 @@ let package = Package(
     .executableTarget(
       name: "FuzzSafetensors",
       dependencies: [.product(name: "Safetensors", package: "tta"), .product(name: "Engine", package: "tta")]),
+    .executableTarget(
+      name: "FuzzTorch",
+      dependencies: [.product(name: "TorchCheckpoint", package: "tta"), .product(name: "Engine", package: "tta")]),
   ]
 )

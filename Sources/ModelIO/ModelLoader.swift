@@ -14,30 +14,33 @@ public struct LoadedModel: Sendable {
   public let architecture: String
   /// Path or built-in name.
   public let source: String
+  /// What reading the file took and left out, in sentences.
+  public let notes: [String]
 }
 
 /// Builds models from weight files.
 public enum ModelLoader {
-  /// Endings of files that can be read.
-  public static let endings = [".safetensors"]
-
-  /// Loads a safetensors file, with its rotation head where it has one. What `overrides` says wins over what the file says. Throws when the architecture or
-  /// the preprocessing is unknown, when tensors are missing, too many or of another shape (first five of each and the counts), and when a weight is not
-  /// finite.
-  public static func load(path: String, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
-    guard path.hasSuffix(".safetensors") else {
-      throw TTAError(
-        .unsupported, "\(path): expected a .safetensors file",
-        hint: "convert the checkpoint to safetensors, or name a built-in model: shapes")
-    }
-    return try load(SafetensorsFile(path: path), overrides: overrides)
+  /// Loads a weight file (`WeightFile`), with its rotation head where it has one. What `overrides` says wins over what the file says. Throws when the
+  /// architecture or the preprocessing is unknown, when tensors are missing, too many or of another shape (first five of each and the counts), and when a
+  /// weight is not finite.
+  public static func load(
+    path: String, checkpointKey: String? = nil, overrides: ModelDescription = ModelDescription()
+  ) throws(TTAError) -> LoadedModel {
+    try load(WeightFile(path: path, checkpointKey: checkpointKey), overrides: overrides)
+  }
+  /// Loads from an open safetensors file.
+  public static func load(_ file: SafetensorsFile, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
+    try load(WeightFile(file), overrides: overrides)
   }
 
   /// Loads from an open file.
-  public static func load(_ file: SafetensorsFile, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
-    let description = try ModelDescription(metadata: file.metadata, path: file.path).overridden(by: overrides)
+  public static func load(_ given: WeightFile, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
+    var file = given
+    var known = try ModelDescription(metadata: file.metadata, path: file.path)
+    (known.mean, known.deviation) = (known.mean ?? file.mean, known.deviation ?? file.deviation)
+    let description = known.overridden(by: overrides)
     guard let name = description.architecture else {
-      let fitting = try candidates(for: file)
+      let fitting = try candidates(for: file, inputSize: description.inputSize)
       throw TTAError(
         .usage, "\(file.path): the architecture is unknown",
         hint: fitting.isEmpty
@@ -45,6 +48,7 @@ public enum ModelLoader {
           : "it looks like \(fitting[0]); say --architecture \(fitting[0])")
     }
     let architecture = try Architecture.named(name)
+    file = file.replacing(architecture.olderNames)
     guard let mean = description.mean, let deviation = description.deviation else {
       throw TTAError(
         .usage, "\(file.path): the preprocessing is unknown: no mean and standard deviation",
@@ -58,55 +62,55 @@ public enum ModelLoader {
     var complete = description
     complete.architecture = architecture.name
     complete.inputSize = description.inputSize ?? architecture.defaultInputSize
-    let classes = try classCount(file) ?? description.classes?.count ?? architecture.defaultClasses
+    let size = complete.inputSize ?? architecture.defaultInputSize
+    let classes = try classCount(of: architecture, in: file) ?? description.classes?.count ?? architecture.defaultClasses
     if let names = description.classes, names.count != classes {
       throw TTAError(
         .invalidData, "\(file.path): expected \(classes) class names, got \(names.count)", hint: "give one name per class, in order")
     }
-    let configuration = ArchitectureConfiguration(
-      classes: classes, inputSize: complete.inputSize ?? architecture.defaultInputSize, mean: mean, deviation: deviation)
-    var graph = try architecture.graph(configuration)
+    var graph = try architecture.graph(.init(classes: classes, inputSize: size, mean: mean, deviation: deviation))
     if complete.norm == .instanceAware { graph = try graph.withInstanceAwareNorms() }
     if file.names.contains(where: isOfHead) { graph = try RotationHead.add(to: graph) }
-    let model = try Model(graph: graph, parameters: try parameters(of: graph, architecture: architecture.name, from: file))
-    return LoadedModel(model: model, description: complete, architecture: architecture.name, source: file.path)
+    let model = try Model(graph: graph, parameters: try parameters(of: graph, architecture, from: file))
+    return LoadedModel(model: model, description: complete, architecture: architecture.name, source: file.path, notes: file.notes)
   }
 
-  /// Rows of the last layer's weight, by its usual names.
-  private static func classCount(_ file: SafetensorsFile) throws(TTAError) -> Int? {
-    for name in ["fc.weight", "head.weight", "classifier.weight"] {
-      if let entry = file.entries[name], entry.shape.rank == 2 { return entry.shape[0] }
-    }
-    return nil
+  /// Rows of the classifier's weight.
+  private static func classCount(of architecture: Architecture, in file: WeightFile) throws(TTAError) -> Int? {
+    let graph = try architecture.graph(.init(classes: architecture.defaultClasses, inputSize: architecture.defaultInputSize))
+    guard let classifier = graph.classifier, let info = graph.parameters.first(where: { $0.id == classifier.weight }),
+      let shape = file.shape(of: info.name), shape.rank == 2, shape[0] > 0
+    else { return nil }
+    return shape[0]
   }
 
   /// Architectures whose parameters are the file's tensors.
-  private static func candidates(for file: SafetensorsFile) throws(TTAError) -> [String] {
+  private static func candidates(for given: WeightFile, inputSize: Int?) throws(TTAError) -> [String] {
     var fitting: [String] = []
     for architecture in Architecture.all {
-      let classes = try classCount(file) ?? architecture.defaultClasses
-      let graph = try architecture.graph(.init(classes: classes, inputSize: architecture.defaultInputSize))
+      let file = given.replacing(architecture.olderNames)
+      guard let classes = try classCount(of: architecture, in: file) else { continue }
+      let graph = try architecture.graph(.init(classes: classes, inputSize: inputSize ?? architecture.defaultInputSize))
       let wanted = Set(graph.parameters.map(\.name))
-      let complete = graph.parameters.allSatisfy { file.entries[$0.name]?.shape == $0.shape }
-      if complete, file.names.allSatisfy({ wanted.contains($0) || isIgnored($0) || isOfHead($0) }) { fitting.append(architecture.name) }
+      let complete = graph.parameters.allSatisfy { file.shape(of: $0.name) == $0.shape }
+      if complete, file.names.allSatisfy({ wanted.contains($0) || architecture.ignores($0) || isOfHead($0) }) {
+        fitting.append(architecture.name)
+      }
     }
     return fitting
   }
 
   /// Tensors of a head that test-time training needs.
   private static func isOfHead(_ name: String) -> Bool { name.hasPrefix(RotationHead.prefix) }
-  /// Tensors that state dicts carry and no forward reads.
-  private static func isIgnored(_ name: String) -> Bool { name.hasSuffix("num_batches_tracked") }
-
   private static func parameters(
-    of graph: Graph, architecture: String, from file: SafetensorsFile
+    of graph: Graph, _ architecture: Architecture, from file: WeightFile
   ) throws(TTAError) -> Parameters {
     let wanted = Set(graph.parameters.map(\.name))
-    let missing = graph.parameters.filter { file.entries[$0.name] == nil }.map(\.name)
-    let extra = file.names.filter { !wanted.contains($0) && !isIgnored($0) }
+    let missing = graph.parameters.filter { file.shape(of: $0.name) == nil }.map(\.name)
+    let extra = file.names.filter { !wanted.contains($0) && !architecture.ignores($0) }
     let misshapen = graph.parameters.compactMap { info -> String? in
-      guard let entry = file.entries[info.name], entry.shape != info.shape else { return nil }
-      return "\(info.name) (expected \(info.shape), got \(entry.shape))"
+      guard let shape = file.shape(of: info.name), shape != info.shape else { return nil }
+      return "\(info.name) (expected \(info.shape), got \(shape))"
     }
     guard missing.isEmpty, extra.isEmpty, misshapen.isEmpty else {
       func list(_ what: String, _ names: [String]) -> String? {
@@ -115,9 +119,9 @@ public enum ModelLoader {
         return "\(names.count) \(what): \(names.prefix(5).joined(separator: ", "))\(more)"
       }
       let parts = [list("missing", missing), list("unexpected", extra), list("of another shape", misshapen)].compactMap { $0 }
-      let fitting = try candidates(for: file).first { $0 != architecture }
+      let fitting = try candidates(for: file, inputSize: nil).first { $0 != architecture.name }
       throw TTAError(
-        .invalidData, "\(file.path): the tensors are not those of \(architecture): \(parts.joined(separator: "; "))",
+        .invalidData, "\(file.path): the tensors are not those of \(architecture.name): \(parts.joined(separator: "; "))",
         hint: fitting.map { "it looks like \($0); say --architecture \($0)" }
           ?? "check the architecture's name and how the file was exported")
     }

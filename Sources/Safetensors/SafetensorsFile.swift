@@ -7,26 +7,10 @@ import Foundation
 ///
 /// The format is that of Hugging Face's safetensors 0.x. Nothing in the header is trusted: lengths, offsets, shapes and types are checked before use.
 public final class SafetensorsFile: Sendable {
-  /// Element types of the format that are read.
-  public enum ElementType: String, Sendable, CaseIterable {
-    /// Floating point.
-    case f64 = "F64", f32 = "F32", f16 = "F16", bf16 = "BF16"
-    /// Integers.
-    case i64 = "I64", i32 = "I32", i16 = "I16", i8 = "I8", u8 = "U8", bool = "BOOL"
-    /// Bytes of one element.
-    public var byteCount: Int {
-      switch self {
-      case .f64, .i64: 8
-      case .f32, .i32: 4
-      case .f16, .bf16, .i16: 2
-      case .i8, .u8, .bool: 1
-      }
-    }
-  }
   /// One tensor of the file.
   public struct Entry: Sendable {
     /// Its name, type and shape.
-    public let name: String, type: ElementType, shape: Shape
+    public let name: String, type: StoredType, shape: Shape
     let range: Range<Int>
   }
   /// Where the file is.
@@ -91,8 +75,8 @@ public final class SafetensorsFile: Sendable {
         guard name == "__metadata__" else { throw fail("\"\(name)\" has no dtype, shape and data_offsets") }
         metadata = text
       case .tensor(let dtype, let shape, let offsets):
-        guard let type = ElementType(rawValue: dtype) else {
-          throw fail("\"\(name)\" has the type \(dtype); expected one of \(ElementType.allCases.map(\.rawValue).joined(separator: ", "))")
+        guard let type = StoredType(rawValue: dtype) else {
+          throw fail("\"\(name)\" has the type \(dtype); expected one of \(StoredType.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         var size = type.byteCount
         for dimension in shape {
@@ -144,50 +128,15 @@ public final class SafetensorsFile: Sendable {
   /// A tensor as float32. Float32 values in place are not copied; other types are converted.
   public func tensor(_ name: String) throws(TTAError) -> Tensor {
     let entry = try entry(name)
-    let raw = UnsafeRawBufferPointer(rebasing: content.bytes[entry.range])
-    if entry.type == .f32, let base = raw.baseAddress, UInt(bitPattern: base) % 4 == 0, entry.shape.elementCount > 0 {
-      return Tensor(borrowing: base.assumingMemoryBound(to: Float.self), shape: entry.shape, owner: content.owner)
-    }
-    return Tensor((0..<entry.shape.elementCount).map { Self.element($0, of: raw, entry.type) }, shape: entry.shape)
+    return entry.type.tensor(of: UnsafeRawBufferPointer(rebasing: content.bytes[entry.range]), shape: entry.shape, owner: content.owner)
   }
   /// A tensor of any type as integers; floating-point values are refused.
   public func integers(_ name: String) throws(TTAError) -> [Int] {
     let entry = try entry(name)
-    let raw = UnsafeRawBufferPointer(rebasing: content.bytes[entry.range])
-    let count = entry.shape.elementCount
-    switch entry.type {
-    case .i64: return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self)) }
-    case .i32: return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self)) }
-    case .i16: return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: $0 * 2, as: Int16.self)) }
-    case .i8: return (0..<count).map { Int(raw.loadUnaligned(fromByteOffset: $0, as: Int8.self)) }
-    case .u8, .bool: return (0..<count).map { Int(raw[$0]) }
-    case .f64, .f32, .f16, .bf16:
+    guard entry.type.isInteger else {
       throw TTAError(.invalidData, "\(path): \"\(name)\": expected integers, got \(entry.type.rawValue)", hint: "store labels as integers")
     }
-  }
-  private static func element(_ i: Int, of raw: UnsafeRawBufferPointer, _ type: ElementType) -> Float {
-    switch type {
-    case .f64: Float(raw.loadUnaligned(fromByteOffset: i * 8, as: Double.self))
-    case .f32: raw.loadUnaligned(fromByteOffset: i * 4, as: Float.self)
-    case .f16: halfToFloat(raw.loadUnaligned(fromByteOffset: i * 2, as: UInt16.self))
-    case .bf16: Float(bitPattern: UInt32(raw.loadUnaligned(fromByteOffset: i * 2, as: UInt16.self)) << 16)
-    case .i64: Float(raw.loadUnaligned(fromByteOffset: i * 8, as: Int64.self))
-    case .i32: Float(raw.loadUnaligned(fromByteOffset: i * 4, as: Int32.self))
-    case .i16: Float(raw.loadUnaligned(fromByteOffset: i * 2, as: Int16.self))
-    case .i8: Float(raw.loadUnaligned(fromByteOffset: i, as: Int8.self))
-    case .u8, .bool: Float(raw[i])
-    }
-  }
-}
-
-/// IEEE half precision to single, subnormals included.
-func halfToFloat(_ bits: UInt16) -> Float {
-  let sign = UInt32(bits & 0x8000) << 16
-  let exponent = UInt32(bits >> 10 & 0x1F)
-  let fraction = UInt32(bits & 0x3FF)
-  switch exponent {
-  case 0: return Float(bitPattern: sign) + Float(fraction) * (sign == 0 ? 0x1p-24 : -0x1p-24)
-  case 31: return Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
-  default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
+    let raw = UnsafeRawBufferPointer(rebasing: content.bytes[entry.range])
+    return (0..<entry.shape.elementCount).map { entry.type.integer($0, of: raw) }
   }
 }

@@ -101,6 +101,28 @@ struct AdaptTests {
     #expect(hostile.stderr.contains("picture 6 has a length of 4294967295 bytes, expected 1...268435456"))
   }
 
+  /// With `reset: each-domain` every input is answered as if it came alone, and no batch holds pictures of two.
+  @Test func eachInputIsADomain() throws {
+    let folder = try TemporaryFolder()
+    let (images, _) = try array(50, folder)
+    let other = folder.path("other.npy")
+    var pictures = try NumpyWriter(path: other, type: .uint8, rowShape: [32, 32, 3])
+    for index in 200..<230 { try pictures.append(ShapesDataset.test.image(at: index)) }
+    try pictures.close()
+    let common = ["--model", "shapes", "--strategy", "tent", "--batch", "20"]
+    let alone = try runTTA(["adapt", other] + common)
+    let both = try runTTA(["adapt", images, other, "--set", "strategy.reset=each-domain", "--verbose"] + common)
+    #expect(both.code == 0, "\(both.stderr)")
+    #expect(rows(both.stdout).dropFirst(50).map { Array($0[2...]) } == rows(alone.stdout).map { Array($0[2...]) })
+    #expect(both.stderr.contains("reset: before each domain"))
+    #expect(both.errorLines.contains("batch 3: reset: a new input"))
+    #expect(both.errorLines.contains { $0.hasPrefix("batch 2: 10 images in ") && $0.contains(", loss 0.") })
+    let carried = try runTTA(["adapt", images, other] + common)
+    #expect(rows(carried.stdout).dropFirst(50).map { Array($0[2...]) } != rows(alone.stdout).map { Array($0[2...]) })
+    let contradictory = try runTTA(["adapt", images, "--quiet", "--verbose"] + common)
+    #expect(contradictory.code == 64 && contradictory.stderr.contains("--quiet and --verbose exclude each other"))
+  }
+
   @Test func aStoppedStreamGoesOnBitEqual() throws {
     let folder = try TemporaryFolder()
     let (images, _) = try array(100, folder)
@@ -140,7 +162,11 @@ struct AdaptTests {
       ),
       (
         ["-", "--raw", "32x32", "--strategy", "tent", "--set", "strategy.reset=daily"], 64,
-        "error: strategy.reset: expected never, each-batch or {every: N}, got \"daily\""
+        "error: strategy reset: expected never, each-batch, each-domain or {every: N}, got \"daily\""
+      ),
+      (
+        ["-", "--raw", "32x32", "--strategy", "tent", "--set", "strategy.reset=each-domain"], 64,
+        "error: strategy reset: each-domain needs files: each input is a domain"
       ),
       (["-", "--raw", "32x32", "--threads", "0"], 64, "error: --threads 0: expected a number from 1 to 256"),
       (["-", "--raw", "32x32", "--output", "/no/such/folder/rows.csv"], 73, "error: /no/such/folder/rows.csv: cannot be written"),

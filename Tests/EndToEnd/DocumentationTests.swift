@@ -28,7 +28,7 @@ struct DocumentationTests {
       for preset in try #require(row["presets"] as? [String]) { #expect(page.contains("`\(preset)`"), "\(name): \(preset)") }
       let summary = try #require(row["summary"] as? [String: Any])
       let cost =
-        "Per batch \(summary["forwards"] ?? "") forwards and \(summary["backwards"] ?? "") backwards; updates \(summary["updates"] ?? "")."
+        "Forwards per batch: \(summary["forwards"] ?? ""); backwards: \(summary["backwards"] ?? ""). Updates \(summary["updates"] ?? "")."
       #expect(page.contains(cost), "docs/strategies/\(name).md lacks: \(cost)")
       #expect(overview.contains("](strategies/\(name).md)"), "docs/strategies.md has no link to \(name)")
     }

@@ -6,7 +6,9 @@ import Testing
 @Suite(.enabled(if: Tool.hasModel, Comment(rawValue: Tool.untrained)))
 struct PrepareTests {
   private func corrupted(_ folder: borrowing TemporaryFolder) throws -> String {
-    let made = try runTTA(["corrupt", "shapes", "--images", "40", "--corruption", "contrast", "--severity", "3", "--output", folder.path("c")])
+    let made = try runTTA([
+      "corrupt", "shapes", "--images", "40", "--corruption", "contrast", "--severity", "3", "--output", folder.path("c"),
+    ])
     #expect(made.code == 0, "\(made.stderr)")
     return folder.path("c") + "/contrast.npy"
   }
@@ -36,14 +38,20 @@ struct PrepareTests {
     #expect(none.errorLines.first == "error: no source images: expected --images")
     let unlabelled = try runTTA(["prepare", "label-shift", "--model", "shapes", "--images", try corrupted(folder), "--output", file])
     #expect(unlabelled.code == 65)
-    #expect(unlabelled.errorLines.first?.hasSuffix("contrast.npy[0]: expected a label from 0 to 9, got none") == true, "\(unlabelled.stderr)")
+    #expect(
+      unlabelled.errorLines.first?.hasSuffix("contrast.npy[0]: expected a label from 0 to 9, got none") == true, "\(unlabelled.stderr)")
     #expect(!FileManager.default.fileExists(atPath: file))
   }
   @Test func aGuardReportsWhatItDid() throws {
     let folder = try TemporaryFolder()
-    let images = try runTTA(["corrupt", "shapes", "--images", "400", "--corruption", "gaussian-noise", "--severity", "5", "--output", folder.path("c")])
+    let images = try runTTA([
+      "corrupt", "shapes", "--images", "400", "--corruption", "gaussian-noise", "--severity", "5", "--output", folder.path("c"),
+    ])
     #expect(images.code == 0)
-    let base = ["adapt", folder.path("c") + "/gaussian_noise.npy", "--model", "shapes", "--batch", "20", "--set", "strategy.learning_rate=0.5"]
+    let base = [
+      "adapt", folder.path("c") + "/gaussian_noise.npy", "--model", "shapes", "--strategy", "tent", "--batch", "20", "--set",
+      "strategy.learning_rate=0.5",
+    ]
     let watched = try runTTA(base + ["--guard"])
     #expect(watched.code == 0)
     #expect(watched.stderr.contains("restored: predictions concentrate"), "\(watched.stderr)")

@@ -91,6 +91,11 @@ struct SpecialSourceTests {
         "error: shot-offline learns from a whole set of images before it answers: frames on standard input have no end",
         "hint: give files or folders, or use a strategy for streams, such as shot",
       ])
+    let forgetful = try runTTA(adapt + ["--set", "strategy.reset=each-batch"])
+    #expect(forgetful.code == 64)
+    #expect(
+      forgetful.errorLines.first
+        == "error: shot-offline: reset: expected never, got before each batch: it would forget what it learnt from the whole set")
     let demo = try runTTA(["demo", "--strategies", "source,shot-offline"])
     #expect(demo.code == 64)
     #expect(demo.errorLines.first == "error: shot-offline learns from a whole set of images before it answers; the demo is a stream")

@@ -163,6 +163,7 @@ import Testing
     try SafetensorsWriter.write([], metadata: ["tta.architecture": "resnet18", "tta.mean": "half"], to: path)
     #expect(error(path)?.message == "\(path): metadata tta.mean: expected a list of numbers, got half")
     #expect(error("/nowhere.safetensors")?.code == .missingInput)
-    #expect(error("/nowhere.pt")?.code == .unsupported)
+    #expect(error("/nowhere.pt")?.code == .missingInput)
+    #expect(error("/nowhere.onnx")?.code == .unsupported)
   }
 }

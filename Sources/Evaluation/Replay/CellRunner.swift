@@ -83,9 +83,15 @@ public struct CellRunner {
         .usage, "\(cell.strategy.label) learns from a whole domain before it answers, which \(plan.setting) has no time for",
         hint: "use another setting, such as continual or reset-each-shift")
     }
+    let reset = try ResetRule(cell.strategy.section["reset"], setting: plan.resets)
+    if runtimes[0].isOffline, reset != .never, reset != .eachDomain {
+      throw TTAError(
+        .usage,
+        "\(cell.strategy.label): reset: expected never or each-domain, got \(reset.text): it would forget what it learnt from a domain",
+        hint: "leave reset out")
+    }
     return CellAnswerer(
-      mode: isOracle ? .oracle(steps: setup.configuration.oracleSteps) : .online(nil),
-      reset: try ResetRule(cell.strategy.section["reset"], setting: plan.resets), runtimes: runtimes)
+      mode: isOracle ? .oracle(steps: setup.configuration.oracleSteps) : .online(nil), reset: reset, runtimes: runtimes)
   }
 
   /// Runs until the stream ends, giving the result, or until `report`, called after each batch, answers false, giving nil. Either way nothing

@@ -26,22 +26,31 @@ public struct Architecture: Sendable {
   public let summary: String
   /// What the published weights were made for.
   public let defaultClasses: Int, defaultInputSize: Int
+  /// Beginnings of tensor names that published checkpoints carry and no forward reads.
+  private let ignored: [String]
+  /// Parts of names in older checkpoints, with those that stand for them now.
+  let olderNames: [(old: String, new: String)]
   private let make: @Sendable (ArchitectureConfiguration) throws(TTAError) -> Graph
 
   init(
-    _ name: String, aliases: [String] = [], _ summary: String, classes: Int, inputSize: Int,
-    _ make: @escaping @Sendable (ArchitectureConfiguration) throws(TTAError) -> Graph
+    _ name: String, aliases: [String] = [], _ summary: String, classes: Int, inputSize: Int, ignored: [String] = [],
+    olderNames: [(old: String, new: String)] = [], _ make: @escaping @Sendable (ArchitectureConfiguration) throws(TTAError) -> Graph
   ) {
     (self.name, self.aliases, self.summary, defaultClasses, defaultInputSize) = (name, aliases, summary, classes, inputSize)
-    self.make = make
+    (self.ignored, self.olderNames, self.make) = (ignored, olderNames, make)
   }
+  /// Whether a tensor of a checkpoint plays no part in the network.
+  func ignores(_ name: String) -> Bool { ignored.contains { name.hasPrefix($0) } }
   /// The graph; throws when the input is too small for the network.
   public func graph(_ configuration: ArchitectureConfiguration) throws(TTAError) -> Graph { try make(configuration) }
 
   /// All of them, in the order of the documentation.
   public static let all: [Architecture] =
-    CifarResNet.members + WideResNet.members + ResNet.members + ResNet26.members
-    + MobileNetV1.members + VisionTransformer.members
+    [
+      CifarResNet.members, WideResNet.members, CifarResNet18.members, ResNeXt29.members, ResNet26.members, ResNet.members,
+      MobileNetV1.members, InvertedResiduals.members, VGG.members, DenseNet.members, ConvNeXt.members,
+      VisionTransformer.members,
+    ].flatMap { $0 }
 
   /// One by name or alias; throws with the nearest names.
   public static func named(_ name: String) throws(TTAError) -> Architecture {

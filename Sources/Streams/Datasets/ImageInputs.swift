@@ -10,6 +10,21 @@ public enum ImageInputs {
   ///
   /// `labels` is a `.npy` file with one label per picture of all inputs together.
   public static func open(_ paths: [String], labels: String? = nil) throws(TTAError) -> any LabeledImages {
+    let parts = try parts(paths)
+    let all = parts.count == 1 ? parts[0] : ConcatenatedImages(parts)
+    guard let labels else { return all }
+    return try RelabeledImages(all, labels: NumpyArray(path: labels).labels())
+  }
+  /// The places of each folder, array, or run of neighbouring picture files among the pictures of all inputs.
+  public static func ranges(_ paths: [String]) throws(TTAError) -> [Range<Int>] {
+    var ranges = [Range<Int>]()
+    for part in try parts(paths) {
+      let start = ranges.last?.upperBound ?? 0
+      ranges.append(start..<start + part.count)
+    }
+    return ranges
+  }
+  private static func parts(_ paths: [String]) throws(TTAError) -> [any LabeledImages] {
     var parts = [any LabeledImages]()
     var files = [String]()
     func flush() throws(TTAError) {
@@ -32,9 +47,7 @@ public enum ImageInputs {
       }
     }
     try flush()
-    let all = parts.count == 1 ? parts[0] : ConcatenatedImages(parts)
-    guard let labels else { return all }
-    return try RelabeledImages(all, labels: NumpyArray(path: labels).labels())
+    return parts
   }
 }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Engine
+import Evaluation
 import Foundation
 import ModelIO
 import Streams
@@ -65,18 +66,22 @@ struct AdaptCommand: AsyncParsableCommand {
     var runtime = try AdaptationRuntime(
       loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section), seed: seed)
     (runtime.nonFinite, runtime.smallBatch) = (onNonFinite, onSmallBatch)
-    runtime.reset = try ConfigurationCheck.reset(section["reset"])
+    let rule = try ResetRule(section["reset"], setting: .never)
+    if case .every(let batches) = rule { runtime.reset = .every(batches) }
+    if rule == .eachBatch { runtime.reset = .eachBatch }
     if let stateIn { try runtime.load(from: stateIn) }
     let executor = try execution.makeExecutor()
     try runtime.warmUp(batchSize: size, on: executor)
+    try describe(loaded, section, runtime, batch: size, reset: rule, executor)
 
     let preprocessing = try loaded.preprocessing()
     func open(first: Int) throws -> BatchSource {
       try BatchSource(
         inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
-        overload: dropOldest ? .dropOldest : .wait, policy: onBadInput, preprocessing: preprocessing, first: first)
+        overload: dropOldest ? .dropOldest : .wait, policy: onBadInput, startsDomainPerInput: rule == .eachDomain,
+        preprocessing: preprocessing, first: first)
     }
-    if runtime.isOffline, stateIn == nil { try study(&runtime, open, executor) }
+    if runtime.isOffline, stateIn == nil { try study(&runtime, rule, open, executor) }
     let source = try open(first: resume ? runtime.state.batches : 0)
     let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
     var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }
@@ -88,12 +93,18 @@ struct AdaptCommand: AsyncParsableCommand {
         Console.error("warning: \(failure.error.message)")
         score.unreadable += 1
       }
+      if rule == .eachDomain, next.startsDomain, runtime.state.batches > 0 {
+        runtime.resetKeepingPosition()
+        printing.detail("batch \(runtime.state.batches): reset: a new input")
+      }
       guard next.images.count > 0 else {
         runtime.skipBatch()
         continue
       }
       let incidents = runtime.incidents.count
+      let began = ContinuousClock.now
       let prediction = try runtime.process(Batch(next.images, index: runtime.state.images), on: executor)
+      printing.detail(Self.line(prediction, batch: runtime.state.batches - 1, seconds: (ContinuousClock.now - began).seconds))
       for incident in runtime.incidents.dropFirst(incidents) { Console.error("warning: \(incident)") }
       try rows.write(prediction, names: next.names, places: next.places, loaded)
       try logits?.append(prediction.scores.tensor)
@@ -117,12 +128,20 @@ struct AdaptCommand: AsyncParsableCommand {
   }
 
   /// Shows all images to a strategy that learns before it answers. A stream without an end cannot be seen as a whole.
-  private func study(_ runtime: inout AdaptationRuntime, _ open: (Int) throws -> BatchSource, _ executor: Executor) throws {
+  private func study(_ runtime: inout AdaptationRuntime, _ rule: ResetRule, _ open: (Int) throws -> BatchSource, _ executor: Executor)
+    throws
+  {
     guard raw == nil, !encoded, inputs != ["-"] else {
       throw TTAError(
         .usage,
         "\(strategy.name ?? "the strategy") learns from a whole set of images before it answers: frames on standard input have no end",
         hint: "give files or folders, or use a strategy for streams, such as shot")
+    }
+    guard rule == .never else {
+      throw TTAError(
+        .usage,
+        "\(strategy.name ?? "the strategy"): reset: expected never, got \(rule.text): it would forget what it learnt from the whole set",
+        hint: "leave reset out")
     }
     let source = try open(0)
     var images: [Tensor] = []
@@ -131,6 +150,29 @@ struct AdaptCommand: AsyncParsableCommand {
       Console.error("learning from \(Numbers.grouped(Double(images.reduce(0) { $0 + $1.count }))) images before answering")
     }
     try runtime.study(images.joined(), on: executor)
+  }
+  /// What `--verbose` says before the first batch.
+  private func describe(
+    _ loaded: LoadedModel, _ section: OptionTree, _ runtime: AdaptationRuntime, batch: Int, reset: ResetRule, _ executor: Executor
+  ) throws {
+    guard printing.verbose else { return }
+    printing.detail(machineWith: executor)
+    let values = loaded.model.graph.parameters.reduce(0) { $0 + $1.shape.elementCount }
+    let adapted = runtime.adapted.ids.reduce(0) { $0 + runtime.graph.parameters[Int($1.rawValue)].shape.elementCount }
+    printing.detail(
+      "model: \(loaded.source), \(loaded.architecture), \(Numbers.grouped(Double(values))) values, \(loaded.model.graph.classCount) classes, "
+        + "input \(loaded.model.graph.inputShape), mean \(loaded.description.mean ?? []), std \(loaded.description.deviation ?? [])")
+    printing.detail(
+      "strategy: \(section), adapts \(Numbers.grouped(Double(adapted))) values in \(runtime.adapted.ids.count) tensors, reset: \(reset.text)"
+    )
+    let plan = try runtime.planSummary(batchSize: batch, on: executor)
+    printing.detail("batches of \(batch), \(Numbers.decimals(Double(plan.arenaBytes) / 1e6, 1)) MB planned")
+  }
+  /// What `--verbose` says of a batch.
+  private static func line(_ prediction: Prediction, batch: Int, seconds: Double) -> String {
+    let learnt = prediction.weights.map { weights in ", learnt from \(weights.count { $0 != 0 })" } ?? ""
+    let loss = prediction.loss.map { ", loss \(Numbers.decimals(Double($0), 4))" } ?? ""
+    return "batch \(batch): \(prediction.labels.count) images in \(Numbers.decimals(1_000 * seconds, 1)) ms\(loss)\(learnt)"
   }
 }
 

@@ -10,7 +10,7 @@ struct ConvertCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "convert", abstract: "Writes a model with its description (architecture, preprocessing, classes) into one file.",
     discussion: "Example: tta convert shapes copy.safetensors")
-  @Argument(help: ArgumentHelp("A built-in model or a .safetensors file.", valueName: "in")) var input: String
+  @Argument(help: ArgumentHelp("A built-in model, a .safetensors file, or a PyTorch checkpoint.", valueName: "in")) var input: String
   @Argument(help: ArgumentHelp("The new .safetensors file.", valueName: "out")) var output: String
   @OptionGroup(title: "Model") var model: ModelOptions
 

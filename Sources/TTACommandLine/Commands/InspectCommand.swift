@@ -10,7 +10,7 @@ struct InspectCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Shows what a model is made of and what a strategy would change.",
     discussion: "Example: tta inspect shapes --plan --batch 200 --strategy tent")
-  @Argument(help: ArgumentHelp("A built-in model or a .safetensors file.", valueName: "model")) var path: String
+  @Argument(help: ArgumentHelp("A built-in model, a .safetensors file, or a PyTorch checkpoint.", valueName: "model")) var path: String
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Strategy") var strategy: StrategyOptions
   @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
@@ -30,7 +30,7 @@ struct InspectCommand: AsyncParsableCommand {
     var operations_per_image: Double
     var strategy: String, adapted_parameters: [String], adapted_values: Int
     var plan: PlanSummary?
-    var warnings: [String]
+    var notes: [String], warnings: [String]
   }
 
   func run() async throws {
@@ -40,6 +40,7 @@ struct InspectCommand: AsyncParsableCommand {
     if output.json { return try Console.json(report) }
     Console.result(
       "\(report.model): \(report.architecture), \(report.classes) classes, input \(report.input.map(String.init).joined(separator: "×"))")
+    for note in report.notes { Console.result("  \(note)") }
     if let mean = report.description.mean, let deviation = report.description.deviation {
       Console.result("  normalisation: mean \(mean), std \(deviation)")
     }
@@ -98,6 +99,7 @@ struct InspectCommand: AsyncParsableCommand {
       parameters_by_role: graph.parameters.reduce(into: [:]) { $0["\($1.role)", default: 0] += $1.shape.elementCount }, norms: norms,
       operations_per_image: graph.operationsPerImage, strategy: section["name"]?.text ?? "tent",
       adapted_parameters: adapted.ids.compactMap { byID[$0]?.name },
-      adapted_values: adapted.ids.reduce(0) { $0 + (byID[$1]?.shape.elementCount ?? 0) }, plan: summary, warnings: warnings)
+      adapted_values: adapted.ids.reduce(0) { $0 + (byID[$1]?.shape.elementCount ?? 0) }, plan: summary, notes: loaded.notes,
+      warnings: warnings)
   }
 }

@@ -66,7 +66,9 @@ struct PrepareCommand: AsyncParsableCommand {
       let elapsed = (ContinuousClock.now - start).seconds
       let line =
         "\(kind.rawValue)  \(done)/\(all)  \(what)  ETA \(Numbers.clock(seconds: elapsed / Double(max(1, done)) * Double(all - done)))"
-      if Console.isTerminal {
+      if printing.verbose {
+        Console.error(line)
+      } else if Console.isTerminal {
         Console.progress("\r\u{1B}[K" + line)
       } else if done == all || done % max(1, all / 5) == 0 {
         Console.error(line)

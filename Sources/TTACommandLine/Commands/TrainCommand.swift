@@ -79,7 +79,13 @@ struct TrainCommand: AsyncParsableCommand {
       let line =
         "step \(progress.step)/\(progress.steps)  loss \(Numbers.decimals(Double(progress.loss), 3))  "
         + "\(Numbers.grouped(Double(progress.step * batch) / elapsed)) img/s  ETA \(Numbers.clock(seconds: remaining))"
-      if Console.isTerminal { Console.progress("\r\u{1B}[K" + line) } else if progress.step % 350 == 0 { Console.error(line) }
+      if printing.verbose {
+        Console.error(line)
+      } else if Console.isTerminal {
+        Console.progress("\r\u{1B}[K" + line)
+      } else if progress.step % 350 == 0 {
+        Console.error(line)
+      }
     }
     if !printing.quiet, Console.isTerminal { Console.error("") }
     var description = ModelDescription()

@@ -14,6 +14,8 @@ final class BatchSource {
     var names: [String]
     var places: [Int]
     var failures: [ImageFailure]
+    /// Whether it is the first of an input that counts as a domain.
+    var startsDomain = false
   }
   private enum Kind { case stream(DomainStream, Prefetcher<LabeledBatch>), frames(any FrameReader) }
   private let kind: Kind
@@ -26,8 +28,7 @@ final class BatchSource {
 
   init(
     inputs: [String], raw: String?, encoded: Bool, labels: String?, batch: Int, maxWait: Duration?, overload: FrameOverload,
-    policy: BadImagePolicy,
-    preprocessing: Preprocessing, first: Int
+    policy: BadImagePolicy, startsDomainPerInput: Bool, preprocessing: Preprocessing, first: Int
   ) throws {
     (self.preprocessing, self.policy) = (preprocessing, policy)
     guard inputs == ["-"] || raw != nil || encoded else {
@@ -38,13 +39,19 @@ final class BatchSource {
       }
       var options = DomainStream.Options()
       (options.preprocessing, options.onBadImage) = (preprocessing, policy)
-      let stream = try DomainStream(ImageInputs.open(inputs, labels: labels), domains: [.clean], batchSize: batch, options: options)
+      let images = try ImageInputs.open(inputs, labels: labels)
+      let places = startsDomainPerInput ? try ImageInputs.ranges(inputs) : [0..<images.count]
+      let stream = try DomainStream(
+        images, segments: places.map { StreamSegment(domain: .clean, places: Array($0)) }, batchSize: batch, options: options)
       imageCount = max(0, stream.imageCount - first * batch)
       kind = .stream(stream, stream.prefetched(from: min(first, stream.count)))
       return
     }
     guard inputs.isEmpty || inputs == ["-"] else {
       throw TTAError(.usage, "--raw reads standard input, got also \(inputs.joined(separator: " "))", hint: "name - as the only input")
+    }
+    guard !startsDomainPerInput else {
+      throw TTAError(.usage, "strategy reset: each-domain needs files: each input is a domain", hint: "use {every: N} with standard input")
     }
     guard labels == nil else { throw TTAError(.usage, "--labels needs files, not frames on standard input") }
     imageCount = nil
@@ -76,7 +83,7 @@ final class BatchSource {
       guard let batch = try batches.next() else { return nil }
       return Item(
         images: batch.images, labels: batch.labels, names: batch.places.map { stream.images.name(at: $0) }, places: batch.places,
-        failures: batch.failures)
+        failures: batch.failures, startsDomain: batch.startsDomain)
     case .frames(let reader):
       guard let batch = reader.next() else { return nil }
       dropped = batch.dropped

@@ -10,6 +10,22 @@ struct OutputOptions: ParsableArguments {
   var json = false
   @Flag(name: .shortAndLong, help: "Print no progress.")
   var quiet = false
+  @Flag(name: .long, help: "Also print what runs and on what, and a line per batch or step.")
+  var verbose = false
+
+  func validate() throws {
+    guard !quiet || !verbose else { throw ValidationError("--quiet and --verbose exclude each other") }
+  }
+  /// A line beside the result that only `--verbose` shows.
+  func detail(_ text: @autoclosure () throws -> String) rethrows {
+    if verbose { Console.error(try text()) }
+  }
+  /// What `--verbose` says first: the build, the machine, and how many threads work.
+  func detail(machineWith executor: Executor) {
+    detail(
+      "tta \(TTACommandLine.version) (\(Machine.revision)), instruction set \(Machine.instructionSet), BLAS core \(Machine.blas), "
+        + "threads \(executor.threads) of \(Machine.processors), \(executor.lowering.rawValue) convolutions")
+  }
 }
 
 struct ExecutionOptions: ParsableArguments {

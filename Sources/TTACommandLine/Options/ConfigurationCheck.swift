@@ -19,17 +19,4 @@ enum ConfigurationCheck {
       }
     }
   }
-  /// `never`, `each-batch` or `{every: N}`.
-  static func reset(_ tree: OptionTree?) throws -> ResetPolicy {
-    switch tree {
-    case nil, .null: return .never
-    case .text("never"): return .never
-    case .text("each-batch"): return .eachBatch
-    case .some(let tree):
-      guard let period = tree["every"]?.number, period >= 1 else {
-        throw TTAError(.usage, "strategy.reset: expected never, each-batch or {every: N}, got \(tree)")
-      }
-      return .every(Int(period))
-    }
-  }
 }

@@ -10,8 +10,12 @@ import TTA
 import Vision
 
 struct ModelOptions: ParsableArguments {
-  @Option(name: .long, help: ArgumentHelp("A built-in model (shapes) or a .safetensors file.", valueName: "model"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("A built-in model (shapes), a .safetensors file, or a PyTorch checkpoint (.pt, .pth).", valueName: "model"))
   var model: String?
+  @Option(name: .long, help: ArgumentHelp("Which dictionary of a PyTorch checkpoint holds the weights.", valueName: "key"))
+  var checkpointKey: String?
   @Option(name: .long, help: "The architecture, when the file does not say (tta list architectures).")
   var architecture: String?
   @Option(name: .long, help: ArgumentHelp("Means of the input normalisation for images in 0…1.", valueName: "r,g,b"))
@@ -36,9 +40,11 @@ struct ModelOptions: ParsableArguments {
     }
     if path == "shapes" { return try BuiltinModel.load() }
     var file = ModelDescription()
-    let side = path.replacing(/\.safetensors$/, with: "") + ".tta.yaml"
-    if FileManager.default.fileExists(atPath: side) { file = try describe(ConfigurationFile.read(side)) }
-    return try ModelLoader.load(path: path, overrides: file.overridden(by: description))
+    let ending = WeightFile.endings.filter { path.hasSuffix($0) }.max { $0.count < $1.count } ?? ""
+    let side = path.dropLast(ending.count) + ".tta.yaml"
+    if FileManager.default.fileExists(atPath: String(side)) { file = try describe(ConfigurationFile.read(String(side))) }
+    let key = checkpointKey ?? section?["checkpoint_key"]?.text
+    return try ModelLoader.load(path: path, checkpointKey: key, overrides: file.overridden(by: description))
   }
   /// Flags over the `model:` section, as a section again.
   func section(_ section: OptionTree?) -> OptionTree {
@@ -48,7 +54,8 @@ struct ModelOptions: ParsableArguments {
       text.map { .list($0.split(separator: ",").map { OptionTree(scalar: $0.trimmingCharacters(in: .whitespaces)) }) }
     }
     let given: [(String, OptionTree?)] = [
-      ("path", model.map { .text($0) }), ("architecture", architecture.map { .text($0) }), ("mean", numbers(mean)), ("std", numbers(std)),
+      ("path", model.map { .text($0) }), ("checkpoint_key", checkpointKey.map { .text($0) }),
+      ("architecture", architecture.map { .text($0) }), ("mean", numbers(mean)), ("std", numbers(std)),
       ("input_size", inputSize.map { .number(Double($0)) }), ("resize", resize.map { .number(Double($0)) }),
       ("interpolation", interpolation.map { .text($0) }), ("classes", classes.map { .text($0) }),
     ]
@@ -57,7 +64,7 @@ struct ModelOptions: ParsableArguments {
   }
   private func check(_ section: OptionTree?) throws {
     guard case .keys(let keys)? = section else { return }
-    let known = ["path", "architecture", "mean", "std", "input_size", "resize", "interpolation", "classes"]
+    let known = ["path", "checkpoint_key", "architecture", "mean", "std", "input_size", "resize", "interpolation", "classes"]
     for key in keys.keys.sorted() where !known.contains(key) {
       throw TTAError(
         .usage, "model: unknown key \"\(key)\"", hint: "nearest keys: \(NearestNames.nearest(to: key, in: known).joined(separator: ", "))")

@@ -1,0 +1,93 @@
+// tta export
+
+import ArgumentParser
+import Engine
+import Foundation
+import ModelIO
+import Safetensors
+import Streams
+import TTA
+import Vision
+
+struct ExportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Writes an adapted classifier as weights with PyTorch's names.",
+    discussion: """
+      Strategy and options must be those the state was written with. Strategies that normalise with the statistics of each batch need --images:
+      recent pictures, whose statistics become the running ones; else the running statistics are those of the state.
+      Example: tta adapt pictures/ --model shapes --strategy tent --state-out s.state --quiet > rows.csv
+               tta export --model shapes --strategy tent --state s.state --images pictures/ --output adapted.safetensors
+      """)
+  @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Strategy") var strategy: StrategyOptions
+  @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
+  @Option(name: .long, help: ArgumentHelp("The state of the stream (tta adapt --state-out); without it, the source.", valueName: "file"))
+  var state: String?
+  @Option(name: .long, help: ArgumentHelp("Pictures whose statistics become the running ones: a file, folder or .npy.", valueName: "input"))
+  var images: String?
+  @Option(name: .long, help: "Images per batch of --images.") var batch = 64
+  @Flag(name: .long, help: "Make batch norms part of the convolutions before them: fewer tensors, fixed for good.") var foldNorms = false
+  @Option(name: .long, help: ArgumentHelp("The new .safetensors file.", valueName: "file")) var output: String
+  @OptionGroup(title: "Execution") var execution: ExecutionOptions
+  @OptionGroup(title: "Output") var printing: OutputOptions
+
+  private struct Result: Encodable {
+    var output: String, architecture: String, tensors: Int, changed: Int, batches: Int, statistics_images: Int, folded: Bool
+  }
+
+  func run() async throws {
+    guard output.hasSuffix(".safetensors") else {
+      throw TTAError(.usage, "--output \(output): expected a .safetensors file", hint: "for example --output adapted.safetensors")
+    }
+    guard batch > 1 else { throw TTAError(.usage, "--batch \(batch): expected a number of at least 2") }
+    let tree = try configuration.tree()
+    let loaded = try model.load(tree["model"])
+    let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
+    var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section))
+    guard runtime.graph.parameters.map(\.name) == loaded.model.graph.parameters.map(\.name) else {
+      throw TTAError(
+        .unsupported, "\(section["name"]?.text ?? "the strategy") extends the model with layers that \(loaded.architecture) does not have",
+        hint: "export needs a strategy that changes the model's own parameters only")
+    }
+    if let state { try runtime.load(from: state) }
+    var adapted = try Model(graph: loaded.model.graph, parameters: runtime.state.parameters)
+    let executor = try execution.makeExecutor()
+    printing.detail(machineWith: executor)
+    var seen = 0
+    if let images {
+      (adapted, seen) = try withStatistics(of: images, adapted, loaded.preprocessing(), executor)
+    } else if !printing.quiet, state != nil, !loaded.model.graph.normNodes.isEmpty {
+      Console.error("note: running statistics are those of the state; --images sets them to those of recent pictures")
+    }
+    let changed = loaded.model.graph.parameters.count { adapted.parameters[$0.id].values != loaded.model.parameters[$0.id].values }
+    let tensors: [(name: String, tensor: Tensor)] =
+      try foldNorms ? adapted.foldingNorms() : loaded.model.graph.parameters.map { ($0.name, adapted.parameters[$0.id]) }
+    var metadata = loaded.description.metadata
+    metadata["tta.batches"] = String(runtime.state.batches)
+    if foldNorms { metadata["tta.folded_norms"] = "true" }
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: output)
+    let result = Result(
+      output: output, architecture: loaded.architecture, tensors: tensors.count, changed: changed, batches: runtime.state.batches,
+      statistics_images: seen, folded: foldNorms)
+    if printing.json { return try Console.json(result) }
+    Console.result(
+      "\(output): \(loaded.architecture) after \(Numbers.grouped(Double(result.batches))) batches, \(changed) of \(loaded.model.graph.parameters.count) tensors "
+        + "differ from the source" + (seen > 0 ? ", statistics of \(Numbers.grouped(Double(seen))) images" : "")
+        + (foldNorms ? ", norms folded" : ""))
+  }
+
+  private func withStatistics(
+    of path: String, _ model: Model, _ preprocessing: Preprocessing, _ executor: Executor
+  ) throws -> (model: Model, images: Int) {
+    let source = try ImageInputs.open([path])
+    let ranges = stride(from: 0, to: source.count, by: batch).map { $0..<min(source.count, $0 + batch) }.filter { $0.count > 1 }
+    guard !ranges.isEmpty else {
+      throw TTAError(.usage, "\(path): expected at least 2 pictures, got \(source.count)", hint: "statistics need more than one picture")
+    }
+    let result = try model.withStatistics(ofBatches: ranges.count, on: executor) { index in
+      printing.detail("statistics: batch \(index + 1) of \(ranges.count)")
+      return ImageBatch.tensor(of: try ranges[index].map { try preprocessing.apply(to: source.image(at: $0), name: source.name(at: $0)) })
+    }
+    return (result, ranges.reduce(0) { $0 + $1.count })
+  }
+}
