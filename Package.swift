@@ -67,7 +67,9 @@ let package = Package(
     ),
     .testTarget(
       name: "EvaluationTests",
-      dependencies: ["Evaluation", "TTA", "Streams", "Vision", "ModelIO", "Engine", "Safetensors", "CBuiltinModel"], swiftSettings: strict),
+      dependencies: [
+        "Evaluation", "TTA", "TTATestKit", "Streams", "Vision", "ModelIO", "Engine", "Safetensors", "CBuiltinModel",
+      ], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Streams", "Vision", "Engine", "Safetensors", "TTATestKit"], path: "Tests/EndToEnd",
       swiftSettings: strict),

@@ -27,6 +27,9 @@ public struct TrainingRecipe: Codable, Hashable, Sendable {
 }
 
 /// Trains a classifier on labelled images: cross entropy, SGD with momentum, running statistics of batch norm layers tracked.
+///
+/// A network with a rotation head learns both tasks jointly: to the loss of a batch comes the cross entropy of the head on the same images, each rotated by a
+/// random number of quarter turns (Sun et al., "Test-Time Training", ICML 2020, equation 1).
 public struct Trainer {
   /// Where training is.
   public struct Progress: Sendable {
@@ -39,12 +42,14 @@ public struct Trainer {
   private let program: Program
   private let recipe: TrainingRecipe
   private let executor: Executor
+  private let head: Tap?
   private(set) var parameters: Parameters
 
   /// A trainer with fresh weights.
   public init(_ graph: Graph, recipe: TrainingRecipe, executor: Executor) throws(TTAError) {
     (self.graph, self.recipe, self.executor) = (graph, recipe, executor)
     program = Program(graph)
+    head = RotationHead.find(in: graph)?.scores
     parameters = try RandomWeights.model(graph, seed: recipe.seed).parameters
   }
 
@@ -53,24 +58,25 @@ public struct Trainer {
     on images: any LabeledImages, preprocessing: Preprocessing, reportEvery: Int = 50, _ report: (Progress) -> Void
   ) throws -> Model {
     guard images.count > 0 else { throw TTAError(.invalidData, "the training set is empty", hint: "name a data set with labelled images") }
-    let set = try graph.resolve(.all)
-    var options = ForwardOptions().with(.batch)
-    options.reportsMoments = true
+    let set = try graph.resolve(head == nil ? .all : .all || .role(RotationHead.role))
+    var turns = RandomSource(seed: recipe.seed).stream(1)
     var optimizer = SGD(learningRate: 0, momentum: recipe.momentum, weightDecay: recipe.weightDecay)
     var (sum, count) = (0.0, 0)
     for step in 0..<recipe.steps {
       let (batch, labels) = try load(images, preprocessing, at: step)
-      let pass = try executor.record(batch, program, at: parameters, differentiating: set, options)
-      let moments = pass.output.moments
-      let (loss, gradient) = crossEntropy(pass.output.logits, labels: labels)
+      var gradients = Gradients()
+      var moments: [NormMoments] = []
+      var loss = try learn(.logits, batch, labels, set, &gradients, &moments)
+      if let head {
+        let numbers = labels.map { _ in Int.random(in: 0..<RotationHead.turns, using: &turns) }
+        loss += try learn(head, batch.turned(by: numbers), numbers, set, &gradients, &moments)
+      }
       guard loss.isFinite else {
         throw TTAError(.nonFinite, "training: the loss of step \(step) is not finite", hint: "lower the learning rate")
       }
-      var gradients = Gradients()
-      try executor.backpropagate(pass, from: OutputGradient([.logits: gradient]), into: &gradients)
       optimizer.learningRate = recipe.learningRate(at: step)
       optimizer.step(&parameters, gradients, rates: RateScales())
-      parameters.track(moments, momentum: recipe.statisticsMomentum)
+      for each in moments { parameters.track(each, momentum: recipe.statisticsMomentum) }
       (sum, count) = (sum + Double(loss), count + 1)
       if (step + 1) % reportEvery == 0 || step + 1 == recipe.steps {
         report(Progress(step: step + 1, steps: recipe.steps, loss: Float(sum / Double(count))))
@@ -80,6 +86,19 @@ public struct Trainer {
     return try Model(graph: graph, parameters: parameters)
   }
 
+  /// Forward and backward of one task: the loss, its gradients added to others, the statistics that it saw.
+  private func learn(
+    _ scores: Tap, _ images: Tensor, _ labels: [Int], _ set: ParameterSet, _ gradients: inout Gradients, _ moments: inout [NormMoments]
+  ) throws -> Float {
+    var options = ForwardOptions().with(.batch)
+    (options.reportsMoments, options.scores) = (true, scores)
+    let pass = try executor.record(images, program, at: parameters, differentiating: set, options)
+    moments.append(pass.output.moments)
+    let (loss, gradient) = crossEntropy(pass.output.logits, labels: labels)
+    guard loss.isFinite else { return loss }
+    try executor.backpropagate(pass, from: OutputGradient([scores: gradient]), into: &gradients)
+    return loss
+  }
   private func load(_ images: any LabeledImages, _ preprocessing: Preprocessing, at step: Int) throws -> (Tensor, [Int]) {
     var (pictures, labels): ([Image], [Int]) = ([], [])
     for i in 0..<recipe.batchSize {

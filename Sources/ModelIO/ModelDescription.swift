@@ -1,4 +1,4 @@
-// What a weight file does not say by itself: architecture, preprocessing, classes.
+// What a weight file does not say by itself: architecture, preprocessing, classes, special norm layers.
 
 public import Engine
 import Foundation
@@ -17,13 +17,21 @@ public struct ModelDescription: Codable, Hashable, Sendable {
   public var interpolation: String?
   /// Names of the classes.
   public var classes: [String]?
+  /// Kind of the norm layers that the weights were trained with, where it is not the architecture's own.
+  public var norm: Norm?
+
+  /// Norm layers that an architecture can be trained with in the place of its own.
+  public enum Norm: String, Codable, Sendable, CaseIterable {
+    /// Instance-aware batch norm, NOTE's.
+    case instanceAware = "instance-aware"
+  }
 
   /// Nothing known.
   public init() {}
 
   private enum Key: String, CaseIterable {
     case architecture = "tta.architecture", mean = "tta.mean", deviation = "tta.std", inputSize = "tta.input_size"
-    case resize = "tta.resize", interpolation = "tta.interpolation", classes = "tta.classes"
+    case resize = "tta.resize", interpolation = "tta.interpolation", classes = "tta.classes", norm = "tta.norm"
   }
 
   /// What the metadata of a safetensors file says. Throws for text that is not what its key promises.
@@ -43,6 +51,14 @@ public struct ModelDescription: Codable, Hashable, Sendable {
     inputSize = try decode(.inputSize, Int.self, "a number of pixels")
     resize = try decode(.resize, Int.self, "a number of pixels")
     classes = try decode(.classes, [String].self, "a list of names")
+    guard let kind = metadata[Key.norm.rawValue] else { return }
+    norm = Norm(rawValue: kind)
+    guard norm != nil else {
+      throw TTAError(
+        .invalidData,
+        "\(path): metadata \(Key.norm.rawValue): expected \(Norm.allCases.map(\.rawValue).joined(separator: ", ")), got \(kind)",
+        hint: "a newer version may have written the file")
+    }
   }
   private static func unquoted(_ text: String) -> String {
     text.count > 1 && text.hasPrefix("\"") && text.hasSuffix("\"") ? String(text.dropFirst().dropLast()) : text
@@ -54,6 +70,7 @@ public struct ModelDescription: Codable, Hashable, Sendable {
     var result: [String: String] = [:]
     result[Key.architecture.rawValue] = architecture
     result[Key.interpolation.rawValue] = interpolation
+    result[Key.norm.rawValue] = norm?.rawValue
     if let mean { result[Key.mean.rawValue] = json(mean) }
     if let deviation { result[Key.deviation.rawValue] = json(deviation) }
     if let inputSize { result[Key.inputSize.rawValue] = json(inputSize) }
@@ -71,6 +88,7 @@ public struct ModelDescription: Codable, Hashable, Sendable {
     result.resize = other.resize ?? resize
     result.interpolation = other.interpolation ?? interpolation
     result.classes = other.classes ?? classes
+    result.norm = other.norm ?? norm
     return result
   }
 }

@@ -20,8 +20,9 @@ public struct LoadedModel: Sendable {
 
 /// Builds models from weight files.
 public enum ModelLoader {
-  /// Loads a weight file (`WeightFile`). What `overrides` says wins over what the file says. Throws when the architecture or the preprocessing
-  /// is unknown, when tensors are missing, too many or of another shape (first five of each and the counts), and when a weight is not finite.
+  /// Loads a weight file (`WeightFile`), with its rotation head where it has one. What `overrides` says wins over what the file says. Throws when the
+  /// architecture or the preprocessing is unknown, when tensors are missing, too many or of another shape (first five of each and the counts), and when a
+  /// weight is not finite.
   public static func load(
     path: String, checkpointKey: String? = nil, overrides: ModelDescription = ModelDescription()
   ) throws(TTAError) -> LoadedModel {
@@ -67,7 +68,9 @@ public enum ModelLoader {
       throw TTAError(
         .invalidData, "\(file.path): expected \(classes) class names, got \(names.count)", hint: "give one name per class, in order")
     }
-    let graph = try architecture.graph(.init(classes: classes, inputSize: size, mean: mean, deviation: deviation))
+    var graph = try architecture.graph(.init(classes: classes, inputSize: size, mean: mean, deviation: deviation))
+    if complete.norm == .instanceAware { graph = try graph.withInstanceAwareNorms() }
+    if file.names.contains(where: isOfHead) { graph = try RotationHead.add(to: graph) }
     let model = try Model(graph: graph, parameters: try parameters(of: graph, architecture, from: file))
     return LoadedModel(model: model, description: complete, architecture: architecture.name, source: file.path, notes: file.notes)
   }
@@ -90,11 +93,15 @@ public enum ModelLoader {
       let graph = try architecture.graph(.init(classes: classes, inputSize: inputSize ?? architecture.defaultInputSize))
       let wanted = Set(graph.parameters.map(\.name))
       let complete = graph.parameters.allSatisfy { file.shape(of: $0.name) == $0.shape }
-      if complete, file.names.allSatisfy({ wanted.contains($0) || architecture.ignores($0) }) { fitting.append(architecture.name) }
+      if complete, file.names.allSatisfy({ wanted.contains($0) || architecture.ignores($0) || isOfHead($0) }) {
+        fitting.append(architecture.name)
+      }
     }
     return fitting
   }
 
+  /// Tensors of a head that test-time training needs.
+  private static func isOfHead(_ name: String) -> Bool { name.hasPrefix(RotationHead.prefix) }
   private static func parameters(
     of graph: Graph, _ architecture: Architecture, from file: WeightFile
   ) throws(TTAError) -> Parameters {

@@ -133,6 +133,68 @@ import Testing
       #expect(try plain.process(batch, on: executor).scores.tensor == adapted.process(batch, on: executor).scores.tensor)
     }
   }
+  /// The addition to the classifier as A diag(s) B: gradients by differences, the identity at the start, the way through a file.
+  @Test func additionsOfLowRank() throws {
+    let (model, features, labels) = try toy(2_000, headShare: 0.9)
+    var recipe = LabelShiftTraining.Recipe()
+    (recipe.steps, recipe.hidden, recipe.learningRate, recipe.rank) = (0, 8, 3e-3, 1)
+    let start = try LabelShiftTraining(recipe).train(model, features: features, labels: labels)
+    #expect(start.factors?.left.shape == [2, 1] && start.factors?.right.shape == [1, 1] && start.secondBias.shape == [5])
+    for prior in [[0.9, 0.1], [0.5, 0.5]] as [[Float]] {
+      let values = start(prior)
+      #expect(values.weight.values == [0, 0] && values.scale.values == [1] && values.shift.values == [0])
+    }
+    recipe.steps = 1_500
+    var losses: [Double] = []
+    let network = try LabelShiftTraining(recipe).train(model, features: features, labels: labels) { _, loss in losses.append(loss) }
+    #expect(network.factors?.left != start.factors?.left && network([0.9, 0.1]).weight.values != [0, 0])
+    func lead(_ prior: [Float]) -> Float {
+      let (values, bias) = (network(prior), model.parameters[ParameterID(named: "fc.bias", in: model)].values)
+      let w = zip(model.parameters[ParameterID(named: "fc.weight", in: model)].values, values.weight.values).map { $0 + $1 }
+      let z = (0..<2).map { w[$0] * values.shift.values[0] + bias[$0] + values.bias.values[$0] }
+      return z[0] - z[1]
+    }
+    #expect(abs(lead([0.9, 0.1]) - lead([0.5, 0.5]) - Float(log(9.0))) < 0.4)
+    let path = temporary("low-rank")
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try LabelShiftTraining.write(network, model: model, to: path)
+    var options = LabelShiftAdapter.Options()
+    options.file = path
+    let read = try LabelShiftAdapter(options).network
+    for prior in [[0.9, 0.1], [0.2, 0.8]] as [[Float]] {
+      #expect(read(prior).weight == network(prior).weight && read(prior).bias == network(prior).bias)
+    }
+  }
+  @Test func gradientsOfTheFactorsMatchDifferences() throws {
+    let (model, features, labels) = try toy(40, headShare: 0.7)
+    var random = RandomSource(seed: 9)
+    let parts = [
+      random.normals([3, 1], deviation: 1), Tensor([0.4, 0.5, 0.6], shape: [3]), random.normals([6, 3], deviation: 0.5),
+      random.normals([6], deviation: 0.5), random.normals([2, 2], deviation: 1), random.normals([2, 1], deviation: 1),
+    ]
+    let weight = model.parameters[ParameterID(named: "fc.weight", in: model)]
+    let bias = model.parameters[ParameterID(named: "fc.bias", in: model)].values
+    func loss(_ parts: [Tensor]) throws -> (loss: Double, gradients: Gradients) {
+      let network = try LabelShiftNetwork(
+        firstWeight: parts[0], firstBias: parts[1], secondWeight: parts[2], secondBias: parts[3],
+        factors: .init(left: parts[4], right: parts[5]), mapping: [1, -1])
+      return LabelShiftTraining().gradients(
+        network, prior: [0.8, 0.2], shares: [0.7, 0.3], features: features, labels: labels, weight: weight, bias: bias)
+    }
+    let exact = try loss(parts).gradients.byName
+    #expect(exact.count == 6)
+    for (index, part) in parts.enumerated() {
+      let numeric = try NumericGradient.of(
+        { value in
+          var changed = parts
+          changed[index] = value
+          return try loss(changed).loss
+        }, at: part, elements: Array(0..<part.elementCount), step: 1e-2)
+      for (one, other) in zip(exact[index].values, numeric) {
+        #expect(abs(Double(one) - other) < 2e-3 + 0.02 * abs(other), "part \(index)")
+      }
+    }
+  }
   @Test func reversedSharesAndMapping() {
     #expect(LabelShiftNetwork.mapping(sourceCounts: [5, 1, 3]) == [1, -1, 0])
     #expect(LabelShiftNetwork.mapping(sourceCounts: [2, 2]) == [1, -1])
@@ -165,6 +227,10 @@ import Testing
   }
 }
 
+extension Gradients {
+  /// All of them in the order of their numbers.
+  fileprivate var byName: [Tensor] { tensors.sorted { $0.key < $1.key }.map(\.value) }
+}
 extension ParameterID {
   fileprivate init(named name: String, in model: Model) { self = model.graph.parameter(named: name)?.id ?? model.graph.parameters[0].id }
 }

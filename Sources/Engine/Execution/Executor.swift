@@ -107,11 +107,11 @@ public final class Executor {
           plan: plan, program: program, images: images.count, statistics: options.statistics, input: input, base: base,
           parameters: parameters, pool: pool))
     }
-    let output = collect(plan, program.graph, base, images: images.count, options.reportsMoments)
+    let output = collect(plan, program.graph, base, images: images.count, options)
     return Pass(output: output, plan: plan, program: program, images: images, parameters: parameters, options: options, region: region)
   }
 
-  private func collect(_ plan: Plan, _ graph: Graph, _ base: UnsafeMutableRawPointer, images: Int, _ reportsMoments: Bool) -> Output {
+  private func collect(_ plan: Plan, _ graph: Graph, _ base: UnsafeMutableRawPointer, images: Int, _ options: ForwardOptions) -> Output {
     var taps: [Tap: Tensor] = [:]
     for output in plan.outputs {
       var tensor = Tensor(uninitialized: Shape([images] + output.shape.dimensions))
@@ -122,7 +122,7 @@ public final class Executor {
       taps[output.tap] = tensor
     }
     var moments = NormMoments()
-    if reportsMoments {
+    if options.reportsMoments {
       for source in plan.moments {
         let values = (base + plan.offsets[source.buffer.index]).assumingMemoryBound(to: Double.self)
         let node = graph.nodes[source.node]
@@ -134,7 +134,7 @@ public final class Executor {
             count: images * source.positions))
       }
     }
-    guard let logits = taps[.logits] else { fatalError("a plan without logits") }
+    guard let logits = taps[options.scores] else { fatalError("a plan without scores") }
     return Output(logits: logits, taps: taps, moments: moments)
   }
 

@@ -7,8 +7,10 @@ import Foundation
 public struct ForwardOptions: Sendable {
   /// Statistics of batch norm layers.
   public var statistics = NormStatistics.stored
-  /// Results to hand out.
-  public var taps: Set<Tap> = [.logits]
+  /// Results to hand out beside the scores.
+  public var taps: Set<Tap> = []
+  /// The node whose rows are `Output.logits`: the classifier, or a second head. What it does not depend on is not computed.
+  public var scores = Tap.logits
   /// Reports the moments of every batch norm layer.
   public var reportsMoments = false
   /// A pass also gives the gradient of the images.
@@ -27,7 +29,7 @@ public struct ForwardOptions: Sendable {
 
 /// What a forward computed, one row per image.
 public struct Output: Sendable {
-  /// Scores of the classes, images × classes.
+  /// Scores of the classes, images × classes, or those of the head that `ForwardOptions.scores` names.
   public let logits: Tensor
   /// All results that were asked for, the logits included.
   public let taps: [Tap: Tensor]

@@ -32,7 +32,7 @@ public struct Adam: Optimizer {
     for (id, gradient) in gradients.tensors {
       steps[id, default: 0] += 1
       var settings = ck_adam_settings(
-        learning_rate: learningRate * rates[id], beta1: beta1, beta2: beta2, epsilon: epsilon, weight_decay: weightDecay,
+        learning_rate: learningRate * rates.factor(of: id), beta1: beta1, beta2: beta2, epsilon: epsilon, weight_decay: weightDecay,
         decoupled: decoupled ? 1 : 0, step: steps[id, default: 1])
       let shape = gradient.shape
       parameters.update(id) { tensor in

@@ -3,13 +3,17 @@
 /// Learning-rate factors per parameter (1 unless a selection was given another): parameter groups without groups.
 public struct RateScales: Hashable, Sendable {
   private var factors: [ParameterID: Float] = [:]
+  /// A factor on all of them, for schedules.
+  public var common: Float = 1
   /// 1 everywhere.
   public init() {}
-  /// The factor of one parameter.
+  /// The factor of one parameter, without the common one.
   public subscript(id: ParameterID) -> Float {
     get { factors[id] ?? 1 }
     set { factors[id] = newValue }
   }
+  /// What a parameter's learning rate is multiplied by.
+  func factor(of id: ParameterID) -> Float { self[id] * common }
 }
 
 /// Changes parameters along gradients, in place. Moments are part of the value, so a copy or a snapshot has them.

@@ -23,7 +23,7 @@ public struct SGD: Optimizer {
   public mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales) {
     for (id, gradient) in gradients.tensors {
       var settings = ck_sgd_settings(
-        learning_rate: learningRate * rates[id], momentum: momentum, dampening: dampening, weight_decay: weightDecay,
+        learning_rate: learningRate * rates.factor(of: id), momentum: momentum, dampening: dampening, weight_decay: weightDecay,
         nesterov: nesterov ? 1 : 0, first: velocity.contains(id) ? 0 : 1)
       let shape = gradient.shape
       parameters.update(id) { tensor in

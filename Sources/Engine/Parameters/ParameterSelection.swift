@@ -6,6 +6,8 @@ public indirect enum ParameterSelection: Hashable, Codable, Sendable {
   case role(ParameterRole)
   /// All parameters of the named layer and of the layers inside it.
   case under(String)
+  /// All parameters of the nodes in front of the named one.
+  case before(String)
   /// All parameters whose name contains a match of the regular expression.
   case matching(String)
   /// Weight and bias of the linear classifier.
@@ -55,6 +57,7 @@ extension Graph {
     case .role(let role): return Set(parameters.indices.filter { parameters[$0].role == role })
     case .under(let layer):
       return Set(parameters.indices.filter { parameters[$0].name == layer || parameters[$0].name.hasPrefix(layer + ".") })
+    case .before(let name): return Set(nodes[..<(try node(of: Tap(name)))].flatMap { $0.parameters.map(\.index) })
     case .matching(let pattern):
       let regex: Regex<AnyRegexOutput>
       do { regex = try Regex(pattern) } catch {
@@ -78,6 +81,7 @@ extension ParameterSelection: CustomStringConvertible {
     switch self {
     case .role(let role): "\(role)"
     case .under(let layer): "under \(layer)"
+    case .before(let node): "before \(node)"
     case .matching(let pattern): "matching /\(pattern)/"
     case .classifier: "classifier"
     case .none: "none"
@@ -88,7 +92,7 @@ extension ParameterSelection: CustomStringConvertible {
   }
   var namedPart: String? {
     switch self {
-    case .under(let text), .matching(let text): text
+    case .under(let text), .before(let text), .matching(let text): text
     case .either(let left, let right), .both(let left, let right): left.namedPart ?? right.namedPart
     case .except(let selection): selection.namedPart
     default: nil

@@ -25,7 +25,7 @@ struct PlanKey: Hashable, Sendable {
   init(_ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering) {
     statistics = options.statistics.planKind
     (reportsMoments, differentiatesImages) = (options.reportsMoments, options.differentiatesImages)
-    taps = options.taps.union([.logits]).sorted()
+    taps = options.taps.subtracting([.logits]).union([options.scores]).sorted()
     (self.differentiated, self.lowering) = (differentiated, lowering)
   }
   var needsBackward: Bool { !differentiated.isEmpty || differentiatesImages }

@@ -29,6 +29,11 @@ struct CellAnswerer: Sendable {
   /// Counts a batch without a readable picture.
   mutating func skip() { for i in runtimes.indices { runtimes[i].skipBatch() } }
 
+  /// Learns from a whole domain before its batches are answered.
+  mutating func study(_ images: [Tensor], on executor: Executor) throws {
+    for i in runtimes.indices { try runtimes[i].study(images.joined(), on: executor) }
+  }
+
   /// The answer to a batch, and whether it was learnt from.
   mutating func answer(_ batch: LabeledBatch, on executor: Executor) throws -> (prediction: Prediction, adapted: Bool) {
     let input = Batch(batch.images, index: runtimes[0].state.images)

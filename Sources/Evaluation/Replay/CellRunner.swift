@@ -80,9 +80,20 @@ public struct CellRunner {
       (runtime.smallBatch, runtime.nonFinite) = (.source, .skip)
       return runtime
     }
+    if runtimes[0].isOffline, isOracle || plan.arrival != nil {
+      throw TTAError(
+        .usage, "\(cell.strategy.label) learns from a whole domain before it answers, which \(plan.setting) has no time for",
+        hint: "use another setting, such as continual or reset-each-shift")
+    }
+    let reset = try ResetRule(cell.strategy.section["reset"], setting: plan.resets)
+    if runtimes[0].isOffline, reset != .never, reset != .eachDomain {
+      throw TTAError(
+        .usage,
+        "\(cell.strategy.label): reset: expected never or each-domain, got \(reset.text): it would forget what it learnt from a domain",
+        hint: "leave reset out")
+    }
     return CellAnswerer(
-      mode: isOracle ? .oracle(steps: setup.configuration.oracleSteps) : .online(nil),
-      reset: try ResetRule(cell.strategy.section["reset"], setting: plan.resets), runtimes: runtimes)
+      mode: isOracle ? .oracle(steps: setup.configuration.oracleSteps) : .online(nil), reset: reset, runtimes: runtimes)
   }
 
   /// Runs until the stream ends, giving the result, or until `report`, called after each batch, answers false, giving nil. Either way nothing
@@ -140,14 +151,27 @@ public struct CellRunner {
     checkpoint.score.add(failures: batch.failures.count)
     guard batch.count > 0 else { return answerer.skip() }
     let before = answerer.runtimes.map(\.incidentCount)
+    var seconds = batch.startsDomain && answerer.runtimes[0].isOffline ? try study(from: batch.index, on: executor) : 0
     let start = ContinuousClock.now
     let (prediction, adapted) = try answerer.answer(batch, on: executor)
-    let seconds = (ContinuousClock.now - start).secondCount
+    seconds += (ContinuousClock.now - start).secondCount
     checkpoint.score.add(prediction, to: batch, seconds: seconds, adapted: adapted, drift: answerer.runtimes[0].drift)
     for (runtime, count) in zip(answerer.runtimes, before) {
       checkpoint.score.add(incidents: runtime.incidents.suffix(runtime.incidentCount - count))
     }
     try predictions?.append(prediction.scores.tensor)
+  }
+  /// Shows the whole domain that begins with a batch to a strategy that learns before it answers; the seconds that it took.
+  private mutating func study(from first: Int, on executor: Executor) throws -> Double {
+    let batches = stream.prefetched(from: first, threads: setup.pictureThreads, depth: 2)
+    var images: [Tensor] = []
+    while let batch = try batches.next() {
+      if batch.count > 0 { images.append(batch.images) }
+      if endsDomain(batch) { break }
+    }
+    let start = ContinuousClock.now
+    try answerer.study(images, on: executor)
+    return (ContinuousClock.now - start).secondCount
   }
   private func endsDomain(_ batch: LabeledBatch) -> Bool {
     let before = stream.segments[...batch.domainIndex].reduce(0) { $0 + ($1.places.count + stream.batchSize - 1) / stream.batchSize }
@@ -195,6 +219,7 @@ public struct CellRunner {
       answers = "best of up to \(steps) steps by the labels of the batch: an upper bound"
     case .online(let constraint?) where constraint.period > 1:
       answers = "the strategy's own on every batch \(constraint.period), the last model's on the others"
+    case .online where answerer.runtimes[0].isOffline: answers = "the strategy's own, after it has learnt from the whole domain"
     case .online: answers = "the strategy's own, emitted as each batch arrives"
     }
     var usesLabels = false

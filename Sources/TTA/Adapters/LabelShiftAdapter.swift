@@ -4,11 +4,11 @@ public import Engine
 
 /// Follows the classes' shares in the stream and changes features and classifier by a small network of their imbalance, for every network of a strategy alike.
 ///
-/// Park et al., "Label Shift Adapter for Test-Time Adaptation under Covariate and Label Shifts", ICCV 2023. **A reconstruction**: no code was published, and the
-/// following are our choices where the text available to us is silent: the degree of imbalance Σ m_c π_c with m linear in the rank of a class from +1 (most frequent in
-/// the source) to −1; a network of two layers with ReLU that gives scale − 1 and shift of the features and additions to the classifier's weight
-/// and offset, zero at the start of its training; π uniform at first and moved by `rate` to the mean prediction of each batch; the source stage of
-/// `tta prepare label-shift`. Published tables of the method are not claimed.
+/// Park et al., "Label Shift Adapter for Test-Time Adaptation under Covariate and Label Shifts", ICCV 2023. **A reconstruction**: no code was published,
+/// and the following are our choices where the text available to us is silent: the degree of imbalance Σ m_c π_c with m linear in the rank of a class from
+/// +1 (most frequent in the source) to −1; a network of two layers with ReLU that gives scale − 1 and shift of the features and additions to the
+/// classifier's weight and offset, zero at the start of its training; π uniform at first and moved by `rate` to the mean prediction of each batch; the
+/// source stage of `tta prepare label-shift`. Published tables of the method are not claimed.
 public struct LabelShiftAdapter: ModelAdapter {
   /// The file and the rate.
   public struct Options: ComponentOptions {
@@ -88,24 +88,50 @@ public struct LabelShiftAdapter: ModelAdapter {
   }
 }
 
-/// Two layers from the degree of imbalance to scale, shift and additions to the classifier.
+/// Two layers from the degree of imbalance to scale, shift and additions to the classifier; for large classifiers the addition to the weight is A diag(s) B
+/// of a low rank, with s from the network and A, B learnt beside it.
 public struct LabelShiftNetwork: Codable, Sendable {
-  /// Weights `[hidden, 1]`, `[hidden]`, `[outputs, hidden]`, `[outputs]` with outputs = 2 d + K d + K: scale − 1, shift, weight, offset.
+  /// Weights `[hidden, 1]`, `[hidden]`, `[outputs, hidden]`, `[outputs]` with outputs = 2 d + K d + K: scale − 1, shift, weight, offset; with factors
+  /// outputs = 2 d + rank + K.
   public var firstWeight: Tensor, firstBias: Tensor, secondWeight: Tensor, secondBias: Tensor
+  /// A `[K, rank]` and B `[rank, d]`; nil where the network gives the whole addition.
+  public var factors: Factors?
+  /// Two factors of the addition to the classifier's weight.
+  public struct Factors: Codable, Sendable {
+    /// A and B.
+    public var left: Tensor, right: Tensor
+    /// Two matrices whose inner sizes are the same.
+    public init(left: Tensor, right: Tensor) { (self.left, self.right) = (left, right) }
+    /// A diag(s) B.
+    func product(_ middle: ArraySlice<Float>) -> [Float] {
+      let (rank, width, a, b) = (right.count, right.rowElementCount, left.values, right.values)
+      var result = [Float](repeating: 0, count: left.count * width)
+      for (r, s) in middle.enumerated() where s != 0 {
+        for row in 0..<left.count {
+          let factor = a[row * rank + r] * s
+          for k in 0..<width { result[row * width + k] += factor * b[r * width + k] }
+        }
+      }
+      return result
+    }
+  }
   /// One number per class, +1 for the source's most frequent down to −1.
   public var mapping: [Float]
   /// Classes, and features of the classifier.
   public let classes: Int, width: Int
 
   /// A network with the given values; throws where their shapes do not fit each other.
-  public init(firstWeight: Tensor, firstBias: Tensor, secondWeight: Tensor, secondBias: Tensor, mapping: [Float]) throws(TTAError) {
+  public init(
+    firstWeight: Tensor, firstBias: Tensor, secondWeight: Tensor, secondBias: Tensor, factors: Factors? = nil, mapping: [Float]
+  ) throws(TTAError) {
     (self.firstWeight, self.firstBias, self.secondWeight, self.secondBias) = (firstWeight, firstBias, secondWeight, secondBias)
-    self.mapping = mapping
+    (self.mapping, self.factors) = (mapping, factors)
     let (hidden, outputs) = (firstBias.elementCount, secondBias.elementCount)
     classes = mapping.count
-    width = (outputs - classes) / max(1, classes + 2)
-    guard classes > 1, outputs == 2 * width + classes * width + classes, firstWeight.elementCount == hidden,
-      secondWeight.shape == [outputs, hidden]
+    width = factors?.right.rowElementCount ?? (outputs - classes) / max(1, classes + 2)
+    let middle = factors?.right.count ?? classes * width
+    guard classes > 1, outputs == 2 * width + middle + classes, firstWeight.elementCount == hidden,
+      secondWeight.shape == [outputs, hidden], factors.map({ $0.left.shape == [classes, middle] }) ?? true
     else {
       throw TTAError(
         .invalidData,
@@ -116,7 +142,9 @@ public struct LabelShiftNetwork: Codable, Sendable {
   init(_ file: SourceStageFile) throws(TTAError) {
     try self.init(
       firstWeight: file.tensor("fc1.weight"), firstBias: file.tensor("fc1.bias"), secondWeight: file.tensor("fc2.weight"),
-      secondBias: file.tensor("fc2.bias"), mapping: file.tensor("mapping").values)
+      secondBias: file.tensor("fc2.bias"),
+      factors: file.has("factors.left") ? Factors(left: file.tensor("factors.left"), right: file.tensor("factors.right")) : nil,
+      mapping: file.tensor("mapping").values)
   }
   /// +1 for the most frequent class down to −1, linear in rank; the earlier class first at ties.
   public static func mapping(sourceCounts: [Float]) -> [Float] {
@@ -133,18 +161,25 @@ public struct LabelShiftNetwork: Codable, Sendable {
     /// Factors `[d]`, offsets `[d]`, additions to the classifier `[K, d]` and `[K]`.
     public var scale: Tensor, shift: Tensor, weight: Tensor, bias: Tensor
   }
-  /// The values under a prior.
-  public func callAsFunction(_ prior: [Float]) -> Values {
+  /// The second layer's results under a prior.
+  private func outputs(_ prior: [Float]) -> [Float] {
     let degree = degree(of: prior)
     let hidden = zip(firstWeight.values, firstBias.values).map { max(0, $0 * degree + $1) }
     let (weights, offsets) = (secondWeight.values, secondBias.values)
-    let outputs = offsets.indices.map { row in
+    return offsets.indices.map { row in
       hidden.indices.reduce(offsets[row]) { $0 + weights[row * hidden.count + $1] * hidden[$1] }
     }
-    let weightEnd = 2 * width + classes * width
+  }
+  /// s under a prior, or the whole addition where there are no factors.
+  func middle(_ prior: [Float]) -> [Float] { Array(outputs(prior).dropFirst(2 * width).dropLast(classes)) }
+  /// The values under a prior.
+  public func callAsFunction(_ prior: [Float]) -> Values {
+    let outputs = outputs(prior)
+    let weightEnd = outputs.count - classes
+    let middle = outputs[2 * width..<weightEnd]
     return Values(
       scale: Tensor(outputs[..<width].map { 1 + $0 }, shape: [width]), shift: Tensor(Array(outputs[width..<2 * width]), shape: [width]),
-      weight: Tensor(Array(outputs[2 * width..<weightEnd]), shape: [classes, width]),
+      weight: Tensor(factors?.product(middle) ?? Array(middle), shape: [classes, width]),
       bias: Tensor(Array(outputs[weightEnd...]), shape: [classes]))
   }
 }

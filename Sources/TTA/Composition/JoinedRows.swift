@@ -1,10 +1,14 @@
 // Rows of several tensors as one.
 
-import Engine
+public import Engine
 
 /// Tensors of rows after each other.
-func joined(_ parts: [Tensor]) -> Tensor {
-  guard parts.count > 1 else { return parts.first ?? Tensor(zeros: [0, 0]) }
-  let shape = parts[0].shape.dimensions.dropFirst()
-  return Tensor(parts.flatMap(\.values), shape: Shape([parts.reduce(0) { $0 + $1.count }] + shape))
+func joined(_ parts: [Tensor]) -> Tensor { parts.joined() }
+
+extension [Tensor] {
+  /// The rows of all tensors after each other; all have the same shape but for the number of rows. No tensor is no row.
+  public func joined() -> Tensor {
+    guard count > 1, let first else { return first ?? Tensor(zeros: [0, 0]) }
+    return Tensor(flatMap(\.values), shape: Shape([reduce(0) { $0 + $1.count }] + first.shape.dimensions.dropFirst()))
+  }
 }

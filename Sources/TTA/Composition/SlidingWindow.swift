@@ -16,6 +16,9 @@ public struct SlidingWindow: AdaptationStrategy {
   /// A strategy over a window of at least two images.
   public init(_ base: any AdaptationStrategy, size: Int) throws(TTAError) {
     guard size >= 2 else { throw TTAError(.usage, "window: expected at least 2 images, got \(size)") }
+    guard !base.isOffline else {
+      throw TTAError(.usage, "window: the strategy learns from a whole target set, not from windows", hint: "leave the window out")
+    }
     (self.base, self.size) = (base, size)
   }
   /// The base's needs; single images are enough.

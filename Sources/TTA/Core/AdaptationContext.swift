@@ -21,7 +21,12 @@ public struct AdaptationContext: ~Copyable {
   let program: Program
   /// The threads that forwards run on, for work on rows and images beside them.
   public let executor: Executor
-  let rates: RateScales
+  /// A factor on all learning rates of the steps to come while this batch is handled: schedules.
+  public var rateFactor: Float {
+    get { rates.common }
+    set { rates.common = newValue }
+  }
+  private var rates: RateScales
   let observer: Observer?
   private(set) var wantsReset = false
 

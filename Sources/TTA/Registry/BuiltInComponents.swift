@@ -7,6 +7,8 @@ extension Registry {
     registry.register(strategy: "tent", Tent.summary) { (options: Tent.Options) in Tent(options) }
     registry.register(strategy: "cotta", CoTTA.summary) { (options: CoTTA.Options) in CoTTA(options) }
     registry.register(strategy: "shot", SHOT.summary) { (options: SHOT.Options) in SHOT(options) }
+    registry.register(strategy: "shot-offline", OfflineSHOT.summary) { (options: OfflineSHOT.Options) in OfflineSHOT(options) }
+    registry.register(strategy: "ttt", TTT.summary) { (options: TTT.Options) in TTT(options) }
     registry.register(strategy: "conjugate", ConjugatePseudoLabels.summary) { (options: ConjugatePseudoLabels.Options) in
       ConjugatePseudoLabels(options)
     }

@@ -77,6 +77,26 @@ public struct AdaptationRuntime: Sendable {
     }
   }
 
+  /// Whether the strategy learns from a whole target set before it answers: `study` comes first then.
+  public var isOffline: Bool { state.strategy.isOffline }
+  /// Learns from a whole target set, `[n, 3, height, width]` in 0…1. An error leaves the stream as it was.
+  ///
+  /// Throws for a strategy that learns from batches as they come, and for images, losses and gradients that are not finite.
+  public mutating func study(_ images: Tensor, on executor: Executor) throws {
+    guard isOffline else { throw TTAError(.usage, "the strategy learns from batches as they come, not from a whole set") }
+    guard images.isFinite else { throw TTAError(.nonFinite, "the target set: the images hold values that are not finite") }
+    var context = lend(executor)
+    var strategy = state.strategy
+    if var composition = strategy as? Composition {
+      try composition.study(images, in: &context)
+      strategy = composition
+    } else if var offline = strategy as? any OfflineStrategy {
+      try offline.study(images, in: &context)
+      strategy = offline
+    }
+    (state.parameters, state.strategy, state.random) = (context.parameters, strategy, context.random)
+  }
+
   private mutating func answerFromSource(_ batch: Batch, _ executor: Executor) throws -> Prediction {
     note("batch \(state.batches): \(batch.count) of at least \(smallestBatch) images: answered by the source model")
     let prediction = Prediction(try executor.forward(batch.images, program, at: origin.parameters, options.with(.stored)))

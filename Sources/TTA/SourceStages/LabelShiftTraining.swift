@@ -14,6 +14,8 @@ public struct LabelShiftTraining: Sendable {
     public var steps = 2_000, batchSize = 128, learningRate: Float = 1e-3
     /// Width of the hidden layer.
     public var hidden = 64
+    /// Rank of the addition to the classifier's weight; 0 for a full one. nil is full where it takes no more than 64 million weights, else 32.
+    public var rank: Int?
     /// Strength of the adjustment.
     public var tau = 1.0
     /// Of weights and draws.
@@ -27,7 +29,8 @@ public struct LabelShiftTraining: Sendable {
 
   /// The trained network. `features` are the classifier's inputs `[n, d]` of source images, `labels` their classes; class shares are counted from them.
   ///
-  /// - Throws: without a linear classifier, for a class without an image, and for classifiers whose additions would take more than 64 million weights.
+  /// - Throws: without a linear classifier, for a class without an image, and for networks of more than 64 million weights.
+  /// - Complexity: images per step × classes × features, three times per step.
   public func train(_ model: Model, features: Tensor, labels: [Int], report: (_ step: Int, _ loss: Double) -> Void = { _, _ in }) throws
     -> LabelShiftNetwork
   {
@@ -37,11 +40,15 @@ public struct LabelShiftTraining: Sendable {
     }
     let weight = model.parameters[classifier.weight]
     let (classes, width) = (weight.count, weight.rowElementCount)
-    let outputs = 2 * width + classes * width + classes
-    guard outputs * recipe.hidden <= 64_000_000 else {
+    let most = 64_000_000
+    func outputs(_ rank: Int) -> Int { 2 * width + (rank == 0 ? classes * width : rank) + classes }
+    let rank = recipe.rank ?? (outputs(0) * recipe.hidden <= most ? 0 : 32)
+    let outputs = outputs(rank)
+    guard rank >= 0, outputs * recipe.hidden <= most else {
       throw TTAError(
-        .unsupported, "label-shift: a classifier of \(classes)×\(width) needs \(outputs * recipe.hidden) weights, at most 64,000,000",
-        hint: "use fewer hidden units, or the adjuster logit-adjustment instead")
+        .unsupported,
+        "label-shift: a classifier of \(classes)×\(width) needs \(outputs * recipe.hidden) weights at rank \(rank), at most 64,000,000",
+        hint: "use a lower rank, or the adjuster logit-adjustment instead")
     }
     var counts = [Float](repeating: 0, count: classes)
     for label in labels { counts[label] += 1 }
@@ -59,6 +66,14 @@ public struct LabelShiftTraining: Sendable {
       Tensor((0..<recipe.hidden).map { _ in random.uniform(-1, 1) }, shape: [recipe.hidden]),
       Tensor(zeros: [outputs, recipe.hidden]), Tensor(zeros: [outputs]),
     ])
+    if rank > 0 {
+      // Factors of about length 1 per column and row: with s = 0 their product is zero, and s has a gradient.
+      parameters = Parameters(
+        (0..<4).map { parameters[ParameterID($0)] } + [
+          random.normals([classes, rank], deviation: 1 / Float(classes).squareRoot()),
+          random.normals([rank, width], deviation: 1 / Float(width).squareRoot()),
+        ])
+    }
     var optimizer = Adam(learningRate: recipe.learningRate)
     let bias = classifier.bias.map { model.parameters[$0].values } ?? [Float](repeating: 0, count: classes)
     for step in 0..<recipe.steps {
@@ -75,7 +90,8 @@ public struct LabelShiftTraining: Sendable {
   private func network(_ parameters: Parameters, _ mapping: [Float]) throws(TTAError) -> LabelShiftNetwork {
     try LabelShiftNetwork(
       firstWeight: parameters[ParameterID(0)], firstBias: parameters[ParameterID(1)], secondWeight: parameters[ParameterID(2)],
-      secondBias: parameters[ParameterID(3)], mapping: mapping)
+      secondBias: parameters[ParameterID(3)],
+      factors: parameters.count > 4 ? .init(left: parameters[ParameterID(4)], right: parameters[ParameterID(5)]) : nil, mapping: mapping)
   }
   /// The shares in the opposite order of classes: the rarest becomes the most frequent.
   static func reversed(_ shares: [Double]) -> [Double] {
@@ -95,7 +111,7 @@ public struct LabelShiftTraining: Sendable {
   }
 
   /// The mean loss of a batch under a prior, and its gradients.
-  func gradients(
+  package func gradients(
     _ network: LabelShiftNetwork, prior: [Double], shares: [Double], features: Tensor, labels: [Int], weight: Tensor, bias: [Float]
   ) -> (loss: Double, gradients: Gradients) {
     let (classes, width, count) = (network.classes, network.width, labels.count)
@@ -133,6 +149,13 @@ public struct LabelShiftTraining: Sendable {
         }
       }
     }
+    var factorGradients: (left: [Float], right: [Float])?
+    if let factors = network.factors {
+      let (whole, middle) = (outputGradient[2 * width..<2 * width + classes * width], network.middle(prior.map(Float.init)))
+      let (toMiddle, left, right) = factors.gradients(Array(whole), middle: middle)
+      outputGradient.replaceSubrange(2 * width..<2 * width + classes * width, with: toMiddle)
+      factorGradients = (left, right)
+    }
     let (first, firstBias, second) = (network.firstWeight.values, network.firstBias.values, network.secondWeight.values)
     let hidden = zip(first, firstBias).map { max(0, $0 * degree + $1) }
     var secondGradient = [Float](repeating: 0, count: second.count)
@@ -144,24 +167,50 @@ public struct LabelShiftTraining: Sendable {
       }
     }
     for j in hidden.indices where hidden[j] <= 0 { hiddenGradient[j] = 0 }
-    return (
-      Double(losses.values.reduce(0, +)) / Double(count),
-      Gradients([
-        ParameterID(0): Tensor(hiddenGradient.map { $0 * degree }, shape: network.firstWeight.shape),
-        ParameterID(1): Tensor(hiddenGradient, shape: network.firstBias.shape),
-        ParameterID(2): Tensor(secondGradient, shape: network.secondWeight.shape),
-        ParameterID(3): Tensor(outputGradient, shape: network.secondBias.shape),
-      ])
-    )
+    var gradients = [
+      ParameterID(0): Tensor(hiddenGradient.map { $0 * degree }, shape: network.firstWeight.shape),
+      ParameterID(1): Tensor(hiddenGradient, shape: network.firstBias.shape),
+      ParameterID(2): Tensor(secondGradient, shape: network.secondWeight.shape),
+      ParameterID(3): Tensor(outputGradient, shape: network.secondBias.shape),
+    ]
+    if let factors = network.factors, let (left, right) = factorGradients {
+      gradients[ParameterID(4)] = Tensor(left, shape: factors.left.shape)
+      gradients[ParameterID(5)] = Tensor(right, shape: factors.right.shape)
+    }
+    return (Double(losses.values.reduce(0, +)) / Double(count), Gradients(gradients))
   }
   /// Writes a network for the adapter `label-shift`.
   public static func write(_ network: LabelShiftNetwork, model: Model, to path: String) throws {
+    let factors = network.factors.map { [(name: "factors.left", tensor: $0.left), (name: "factors.right", tensor: $0.right)] } ?? []
     try SourceStageFile.write(
       kind: "label-shift", model: model.parameters,
-      [
+      factors + [
         (name: "fc1.weight", tensor: network.firstWeight), (name: "fc1.bias", tensor: network.firstBias),
         (name: "fc2.weight", tensor: network.secondWeight), (name: "fc2.bias", tensor: network.secondBias),
         (name: "mapping", tensor: Tensor(network.mapping, shape: [network.mapping.count])),
       ], to: path)
+  }
+}
+
+extension LabelShiftNetwork.Factors {
+  /// From d / d (A diag(s) B) to the gradients of s, A and B.
+  func gradients(_ whole: [Float], middle: [Float]) -> (middle: [Float], left: [Float], right: [Float]) {
+    let (rank, width, a, b) = (right.count, right.rowElementCount, left.values, right.values)
+    var result = (
+      middle: [Float](repeating: 0, count: rank), left: [Float](repeating: 0, count: a.count), right: [Float](repeating: 0, count: b.count)
+    )
+    for row in 0..<left.count {
+      for r in 0..<rank {
+        let factor = a[row * rank + r]
+        var product: Float = 0
+        for k in 0..<width {
+          product += whole[row * width + k] * b[r * width + k]
+          result.right[r * width + k] += factor * middle[r] * whole[row * width + k]
+        }
+        result.left[row * rank + r] = middle[r] * product
+        result.middle[r] += factor * product
+      }
+    }
+    return result
   }
 }

@@ -28,6 +28,7 @@ struct SourceStageFile {
     for name in file.names { result[name] = try file.tensor(name) }
     return result
   }
+  func has(_ name: String) -> Bool { file.entries[name] != nil }
   func tensor(_ name: String) throws(TTAError) -> Tensor { try file.tensor(name) }
 
   /// Throws where a file belongs to another model.

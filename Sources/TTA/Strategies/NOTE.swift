@@ -3,8 +3,8 @@
 import Engine
 import Foundation
 
-/// Instance-aware normalisation answers each image from running statistics; every 64 images one step over a class-balanced reservoir lowers the entropy by scale
-/// and shift and moves the running statistics.
+/// Instance-aware normalisation answers each image from running statistics; every 64 images one step over a class-balanced reservoir lowers the entropy by
+/// scale and shift and moves the running statistics.
 ///
 /// Gong et al., "NOTE: Robust Continual Test-time Adaptation Against Temporal Correlation", NeurIPS 2022. The source model should be trained with
 /// instance-aware layers (`tta train --norm instance-aware`); `instance_aware: false` keeps plain batch norm, as TTAB does by default. The loss is the
@@ -60,10 +60,14 @@ public struct NOTE: GradientStrategy {
   /// Batch norm layers become instance-aware ones with the same parameters.
   public mutating func configure(_ setup: inout AdaptationSetup) throws {
     try setup.requireBatchNorm(for: "note")
-    if options.instanceAware {
-      for node in setup.model.graph.nodes {
-        guard let norm = node.operation as? BatchNorm else { continue }
-        try setup.model.replace(node.name, with: InstanceAwareBatchNorm(epsilon: norm.epsilon, width: options.k))
+    for node in setup.model.graph.nodes {
+      guard let epsilon = (node.operation as? BatchNorm)?.epsilon ?? (node.operation as? InstanceAwareBatchNorm)?.epsilon else { continue }
+      if options.instanceAware {
+        try setup.model.replace(node.name, with: InstanceAwareBatchNorm(epsilon: epsilon, width: options.k))
+      } else if node.operation is InstanceAwareBatchNorm {
+        throw TTAError(
+          .usage, "note: instance_aware: the source was trained with instance-aware norm, got false",
+          hint: "leave it out; false is for sources with plain batch norm")
       }
     }
     try learner.configure(&setup)

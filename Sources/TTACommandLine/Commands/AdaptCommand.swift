@@ -74,11 +74,15 @@ struct AdaptCommand: AsyncParsableCommand {
     try runtime.warmUp(batchSize: size, on: executor)
     try describe(loaded, section, runtime, batch: size, reset: rule, executor)
 
-    let source = try BatchSource(
-      inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
-      overload: dropOldest ? .dropOldest : .wait,
-      policy: onBadInput, startsDomainPerInput: rule == .eachDomain, preprocessing: loaded.preprocessing(),
-      first: resume ? runtime.state.batches : 0)
+    let preprocessing = try loaded.preprocessing()
+    func open(first: Int) throws -> BatchSource {
+      try BatchSource(
+        inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
+        overload: dropOldest ? .dropOldest : .wait, policy: onBadInput, startsDomainPerInput: rule == .eachDomain,
+        preprocessing: preprocessing, first: first)
+    }
+    if runtime.isOffline, stateIn == nil { try study(&runtime, rule, open, executor) }
+    let source = try open(first: resume ? runtime.state.batches : 0)
     let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
     var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }
     var score = AdaptScore()
@@ -123,6 +127,30 @@ struct AdaptCommand: AsyncParsableCommand {
     if source.failure != nil { throw ExitCode(65) }
   }
 
+  /// Shows all images to a strategy that learns before it answers. A stream without an end cannot be seen as a whole.
+  private func study(_ runtime: inout AdaptationRuntime, _ rule: ResetRule, _ open: (Int) throws -> BatchSource, _ executor: Executor)
+    throws
+  {
+    guard raw == nil, !encoded, inputs != ["-"] else {
+      throw TTAError(
+        .usage,
+        "\(strategy.name ?? "the strategy") learns from a whole set of images before it answers: frames on standard input have no end",
+        hint: "give files or folders, or use a strategy for streams, such as shot")
+    }
+    guard rule == .never else {
+      throw TTAError(
+        .usage,
+        "\(strategy.name ?? "the strategy"): reset: expected never, got \(rule.text): it would forget what it learnt from the whole set",
+        hint: "leave reset out")
+    }
+    let source = try open(0)
+    var images: [Tensor] = []
+    while let batch = try source.next() { if batch.images.count > 0 { images.append(batch.images) } }
+    if !printing.quiet {
+      Console.error("learning from \(Numbers.grouped(Double(images.reduce(0) { $0 + $1.count }))) images before answering")
+    }
+    try runtime.study(images.joined(), on: executor)
+  }
   /// What `--verbose` says before the first batch.
   private func describe(
     _ loaded: LoadedModel, _ section: OptionTree, _ runtime: AdaptationRuntime, batch: Int, reset: ResetRule, _ executor: Executor

@@ -10,7 +10,10 @@ import TTA
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measures how fast a strategy adapts a model on this machine.",
-    discussion: "Example: tta bench --model shapes --strategy tent --batch 100")
+    discussion: """
+      Example: tta bench --model shapes --strategy tent --batch 100
+      Example: tta bench --model shapes --strategy all --repeats 3
+      """)
 
   @OptionGroup(title: "Model") var model: ModelOptions
   @Flag(name: .long, help: "Fresh weights for --architecture instead of a file.")
@@ -28,16 +31,29 @@ struct BenchCommand: AsyncParsableCommand {
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var output: OutputOptions
 
-  private struct Times: Encodable { var min: Double, median: Double, max: Double }
   private struct Result: Encodable {
-    var model: String, strategy: String
-    var batch: Int, threads: Int
+    var model: String, batch: Int, threads: Int
     var isa: String, blas: String
-    var images_per_second: Double
-    var milliseconds_per_batch: Times
-    var peak_memory_bytes: Int, arena_bytes: Int
-    var gflops: Double
     var load_average: Double
+    var measurement: StrategyBenchmark.Measurement
+
+    private enum Key: String, CodingKey { case model, batch, threads, isa, blas, load_average }
+    /// The measurement's keys stand beside the others.
+    func encode(to encoder: any Encoder) throws {
+      try measurement.encode(to: encoder)
+      var container = encoder.container(keyedBy: Key.self)
+      try container.encode(model, forKey: .model)
+      try container.encode(batch, forKey: .batch)
+      try container.encode(threads, forKey: .threads)
+      try container.encode(isa, forKey: .isa)
+      try container.encode(blas, forKey: .blas)
+      try container.encode(load_average, forKey: .load_average)
+    }
+  }
+  private struct Table: Encodable {
+    var model: String, batch: Int, threads: Int, isa: String, blas: String
+    var load_average: Double
+    var strategies: [StrategyBenchmark.Measurement], left_out: [String]
   }
 
   func run() async throws {
@@ -48,48 +64,60 @@ struct BenchCommand: AsyncParsableCommand {
     }
     if corruptions { return try CorruptionBenchmark.run(severity: severity, json: output.json) }
     guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
-    let executor = try execution.makeExecutor()
     let (name, model) = try benchmarked()
-    var runtime = try AdaptationRuntime(
-      model, Registry.current.compose(strategy.section(configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")))
-    var random = RandomSource(seed: 7)
-    var images = Tensor(zeros: Shape([batch] + model.graph.inputShape.dimensions))
-    images.update { span in for i in span.indices { span[i] = random.uniform() } }
-    for _ in 0..<2 { _ = try runtime.process(Batch(images), on: executor) }
-    if profile { executor.profile = [:] }
-    var seconds: [Double] = []
-    for index in 0..<repeats {
-      let start = ContinuousClock.now
-      _ = try runtime.process(Batch(images), on: executor)
-      seconds.append((ContinuousClock.now - start).seconds)
-      if !output.quiet, Console.isTerminal { Console.progress("\rbatch \(index + 1)/\(repeats)") }
+    let benchmark = StrategyBenchmark(model: model, batch: batch, repeats: repeats, execution: execution) { strategy, done in
+      if !output.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K\(strategy): batch \(done)/\(repeats)") }
     }
-    if !output.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K") }
-    seconds.sort()
-    let median = seconds[seconds.count / 2]
-    let operations = model.graph.operationsPerImage * Double(batch) * (runtime.adapted.isEmpty ? 1 : 2)
+    defer { if !output.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K") } }
     var load = [0.0]
     getloadavg(&load, 1)
-    let result = Result(
-      model: name, strategy: strategy.name ?? "tent", batch: batch, threads: executor.threads, isa: Machine.instructionSet,
-      blas: Machine.blas,
-      images_per_second: Double(batch) / median,
-      milliseconds_per_batch: Times(min: seconds[0] * 1e3, median: median * 1e3, max: (seconds.last ?? 0) * 1e3),
-      peak_memory_bytes: Machine.peakMemoryBytes, arena_bytes: executor.arenaBytes, gflops: operations / median * 1e-9,
-      load_average: load[0])
-    if output.json { return try Console.json(result) }
-    Console.result("\(name), \(result.strategy), batch \(batch), \(executor.threads) threads, \(result.isa), \(executor.lowering.rawValue)")
+    let threads = execution.threads ?? Executor.processorCount
+    if strategy.name == "all" {
+      let (rows, left) = try benchmark.measureAll()
+      if output.json {
+        return try Console.json(
+          Table(
+            model: name, batch: batch, threads: threads, isa: Machine.instructionSet, blas: Machine.blas, load_average: load[0],
+            strategies: rows, left_out: left))
+      }
+      return show(rows, left, name, threads)
+    }
+    let section = strategy.section(try configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")
+    let (measured, executor) = try benchmark.measure(section, profile: profile)
+    if output.json {
+      return try Console.json(
+        Result(
+          model: name, batch: batch, threads: threads, isa: Machine.instructionSet, blas: Machine.blas, load_average: load[0],
+          measurement: measured))
+    }
+    let times = measured.milliseconds_per_batch
     Console.result(
-      "  \(Numbers.grouped(result.images_per_second)) images/s   \(Numbers.time(seconds: median)) per batch (median of \(repeats); "
-        + "\(Numbers.time(seconds: seconds[0])) to \(Numbers.time(seconds: seconds.last ?? 0)))")
+      "\(name), \(measured.strategy), batch \(batch), \(threads) threads, \(Machine.instructionSet), \(executor.lowering.rawValue)")
     Console.result(
-      "  \(Numbers.decimals(result.gflops, 1)) GFLOP/s counted as direct products   peak memory \(Numbers.bytes(result.peak_memory_bytes)), "
-        + "of which arena \(Numbers.bytes(result.arena_bytes))")
+      "  \(Numbers.grouped(measured.images_per_second)) images/s   \(Numbers.time(seconds: times.median / 1e3)) per batch (median of \(repeats); "
+        + "\(Numbers.time(seconds: times.min / 1e3)) to \(Numbers.time(seconds: times.max / 1e3)))")
+    Console.result(
+      "  \(Numbers.decimals(measured.forwards_per_image, 2)) forwards and \(Numbers.decimals(measured.backwards_per_image, 2)) backwards per image   "
+        + "\(Numbers.decimals(measured.gflops, 1)) GFLOP/s counted as direct products")
+    Console.result("  peak memory \(Numbers.bytes(measured.peak_memory_bytes)), of which arena \(Numbers.bytes(measured.arena_bytes))")
     if let steps = executor.profile {
       for (label, time) in steps.sorted(by: { $0.value > $1.value }).prefix(40) {
         Console.result("  \(Numbers.decimals(time / Double(repeats) * 1e3, 2)) ms  \(label)")
       }
     }
+  }
+  private func show(_ rows: [StrategyBenchmark.Measurement], _ left: [String], _ name: String, _ threads: Int) {
+    Console.result("\(name), batch \(batch), \(threads) threads, \(Machine.instructionSet), median of \(repeats) batches")
+    var table = TextTable(["strategy", "images/s", "per batch", "forwards/image", "backwards/image", "peak memory", "arena"])
+    for row in rows {
+      table.add([
+        row.strategy, Numbers.grouped(row.images_per_second), Numbers.time(seconds: row.milliseconds_per_batch.median / 1e3),
+        Numbers.decimals(row.forwards_per_image, 2), Numbers.decimals(row.backwards_per_image, 2), Numbers.bytes(row.peak_memory_bytes),
+        Numbers.bytes(row.arena_bytes),
+      ])
+    }
+    table.lines.forEach(Console.result)
+    for line in left { Console.error("left out: \(line)") }
   }
 
   private func benchmarked() throws -> (String, Model) {

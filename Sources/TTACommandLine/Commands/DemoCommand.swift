@@ -59,6 +59,11 @@ struct DemoCommand: AsyncParsableCommand {
     guard !parts.isEmpty else {
       throw TTAError(.usage, "--strategies: expected at least one name", hint: "for example source,batch-norm,tent")
     }
+    if let offline = parts.first(where: { $0.strategy.isOffline }) {
+      throw TTAError(
+        .usage, "\(offline.name) learns from a whole set of images before it answers; the demo is a stream",
+        hint: "tta replay --model shapes --data shapes --strategies \(offline.name) shows each domain to it as a whole")
+    }
     let stream = try makeStream()
     let loaded = try BuiltinModel.load()
     let program = Program(loaded.model.graph)

@@ -29,6 +29,9 @@ struct PrepareCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Images of the source that are used at most.") var limit = 2_000
   @Option(name: .long, help: "Images per step.") var batch = 64
   @Option(name: .long, help: "Steps of label-shift; passes over the images of vida.") var steps: Int?
+  @Option(
+    name: .long, help: "Rank of label-shift's addition to the classifier, 0 for a full one (default: full, or 32 for large classifiers).")
+  var rank: Int?
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var printing: OutputOptions
 
@@ -84,11 +87,12 @@ struct PrepareCommand: AsyncParsableCommand {
       let (features, classes) = try collectFeatures(loaded.model, ranges, load, label, executor, progress)
       var recipe = LabelShiftTraining.Recipe()
       if let steps { recipe.steps = steps }
+      recipe.rank = rank
       let network = try LabelShiftTraining(recipe).train(loaded.model, features: features, labels: classes) { step, loss in
         progress(step, recipe.steps, "loss \(Numbers.decimals(loss, 3))")
       }
       try LabelShiftTraining.write(network, model: loaded.model, to: output)
-      tensors = 5
+      tensors = network.factors == nil ? 5 : 7
     case .vida:
       let passes = steps ?? 1
       var batches: [(images: Tensor, labels: [Int])] = []

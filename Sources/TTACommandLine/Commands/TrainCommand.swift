@@ -13,7 +13,10 @@ import Vision
 struct TrainCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train", abstract: "Trains a small source model from scratch.",
-    discussion: "Example: tta train --dataset shapes --architecture cifar-resnet14 --output shapes.safetensors")
+    discussion: """
+      Example: tta train --dataset shapes --architecture cifar-resnet14 --output shapes.safetensors
+      Example: tta train --dataset shapes --architecture resnet26 --rotation-head --output ttt.safetensors
+      """)
 
   @Option(name: .long, help: ArgumentHelp("shapes, or a folder with one folder of pictures per class.", valueName: "dataset")) var dataset =
     "shapes"
@@ -24,6 +27,12 @@ struct TrainCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Largest learning rate.") var learningRate: Float = 0.05
   @Option(name: .long, help: "Of weights and data.") var seed: UInt64 = 0
   @Flag(name: .long, help: "Store 16-bit weights.") var float16 = false
+  @Flag(name: .long, help: "Also train a head that tells by how many quarter turns an image was rotated: the strategy ttt needs it.")
+  var rotationHead = false
+  @Option(
+    name: .long, help: "Kind of batch norm layers: batch, or instance-aware for the strategy note.",
+    transform: { try choice($0, of: NormKind.self) })
+  var norm = NormKind.batch
   @Option(name: .long, help: "Height and width of the network's input (default: the architecture's).") var inputSize: Int?
   @Option(name: .long, help: ArgumentHelp("Means of the input normalisation.", valueName: "r,g,b")) var mean = "0.485,0.456,0.406"
   @Option(name: .long, help: ArgumentHelp("Standard deviations of the input normalisation.", valueName: "r,g,b")) var std =
@@ -31,6 +40,10 @@ struct TrainCommand: AsyncParsableCommand {
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var printing: OutputOptions
 
+  enum NormKind: String, CaseIterable {
+    case batch
+    case instanceAware = "instance-aware"
+  }
   private struct Result: Encodable {
     var model: String, dataset: String, steps: Int, images: Int, loss: Float, seconds: Double, digest: String
   }
@@ -53,7 +66,7 @@ struct TrainCommand: AsyncParsableCommand {
     var recipe = TrainingRecipe()
     (recipe.steps, recipe.batchSize, recipe.learningRate, recipe.seed) = (steps, batch, learningRate, seed)
     recipe.warmUpSteps = min(recipe.warmUpSteps, max(1, steps / 5))
-    var trainer = try Trainer(known.graph(configuration), recipe: recipe, executor: execution.makeExecutor())
+    var trainer = try Trainer(graph(known, configuration), recipe: recipe, executor: execution.makeExecutor())
     let preparation: Preprocessing =
       dataset == "shapes" ? .exactly(size) : Preprocessing(resize: .shortSide(size), centerCrop: true, inputHeight: size, inputWidth: size)
     let start = ContinuousClock.now
@@ -78,6 +91,7 @@ struct TrainCommand: AsyncParsableCommand {
     var description = ModelDescription()
     (description.architecture, description.mean, description.deviation) = (known.name, configuration.mean, configuration.deviation)
     (description.inputSize, description.classes) = (size, names.isEmpty ? nil : names)
+    if norm == .instanceAware { description.norm = .instanceAware }
     if dataset != "shapes" { (description.resize, description.interpolation) = (size, Interpolation.bilinear.rawValue) }
     let recipeText = String(decoding: try JSONEncoder().encode(recipe), as: UTF8.self)
     try ModelLoader.save(
@@ -91,5 +105,10 @@ struct TrainCommand: AsyncParsableCommand {
     Console.result(
       "\(output): \(known.name) trained on \(Numbers.grouped(Double(steps * batch))) images of \(dataset) in \(Numbers.clock(seconds: seconds)), "
         + "last loss \(Numbers.decimals(Double(last), 3))")
+  }
+  private func graph(_ architecture: Architecture, _ configuration: ArchitectureConfiguration) throws -> Graph {
+    var graph = try architecture.graph(configuration)
+    if norm == .instanceAware { graph = try graph.withInstanceAwareNorms() }
+    return rotationHead ? try RotationHead.add(to: graph) : graph
   }
 }

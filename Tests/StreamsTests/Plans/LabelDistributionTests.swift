@@ -47,6 +47,12 @@ import VisionTestSupport
     }
   }
 
+  /// CIFAR-10-LT by hand: 5,000 pictures of the first class, a 200th of them of the last.
+  @Test func theTailOfTheLiterature() throws {
+    let contents = Small.contents(perClass: 5_000)
+    let plan = try Small.plan("long-tail", ["construction": .text("target"), "factor": .number(200)], contents)
+    #expect(counts(labels(plan, contents)) == [5_000, 2_775, 1_540, 854, 474, 263, 146, 81, 45, 25])
+  }
   @Test func zipfLeavesSomethingForOthers() throws {
     let contents = Small.contents()
     for seed in 1...20 {

@@ -1,0 +1,97 @@
+// tta bench --strategy: how fast strategies adapt a model, and what they compute for it.
+
+import CEvaluation
+import Engine
+import Foundation
+import ModelIO
+import TTA
+
+/// How fast one strategy adapts a model to batches of noise, what it computes, and what memory it takes.
+struct StrategyBenchmark {
+  /// What was measured.
+  struct Measurement: Encodable {
+    struct Times: Encodable { var min: Double, median: Double, max: Double }
+    var strategy: String
+    var images_per_second: Double
+    var milliseconds_per_batch: Times
+    /// Images that went forward and backward through the network, per image answered.
+    var forwards_per_image: Double, backwards_per_image: Double
+    var peak_memory_bytes: Int, arena_bytes: Int
+    var gflops: Double
+  }
+  let model: Model, batch: Int, repeats: Int
+  let execution: ExecutionOptions
+  /// Called after each measured batch.
+  let progress: (_ strategy: String, _ done: Int) -> Void
+
+  /// Measures what the section of a configuration describes, after two batches of warm-up. A strategy that learns from whole sets learns from each batch
+  /// as one. Gives the executor too, with the profile of its steps where that was asked for.
+  func measure(_ section: OptionTree, profile: Bool = false) throws -> (measurement: Measurement, executor: Executor) {
+    let name = section["name"]?.text ?? "tent"
+    ce_reset_peak_memory()
+    let executor = try execution.makeExecutor()
+    var random = RandomSource(seed: 7)
+    var images = Tensor(zeros: Shape([batch] + model.graph.inputShape.dimensions))
+    images.update { span in for i in span.indices { span[i] = random.uniform() } }
+    var runtime = try AdaptationRuntime(model, Registry.current.compose(section))
+    func step() throws {
+      if runtime.isOffline { try runtime.study(images, on: executor) }
+      _ = try runtime.process(Batch(images), on: executor)
+    }
+    for _ in 0..<2 { try step() }
+    if profile { executor.profile = [:] }
+    let before = executor.work
+    var seconds: [Double] = []
+    for index in 0..<repeats {
+      let start = ContinuousClock.now
+      try step()
+      seconds.append((ContinuousClock.now - start).seconds)
+      progress(name, index + 1)
+    }
+    seconds.sort()
+    let median = seconds[seconds.count / 2]
+    let answered = Double(batch * repeats)
+    let forwards = Double(executor.work.forwardImages - before.forwardImages) / answered
+    let backwards = Double(executor.work.backwardImages - before.backwardImages) / answered
+    let operations = model.graph.operationsPerImage * Double(batch) * (forwards + backwards)
+    let measurement = Measurement(
+      strategy: name, images_per_second: Double(batch) / median,
+      milliseconds_per_batch: .init(min: seconds[0] * 1e3, median: median * 1e3, max: (seconds.last ?? 0) * 1e3),
+      forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(), arena_bytes: executor.arenaBytes,
+      gflops: operations / median * 1e-9)
+    return (measurement, executor)
+  }
+
+  /// Measures every registered strategy, each with an executor of its own. What a strategy needs beside a model is made for it: fresh importances,
+  /// a fresh rotation head. One that the model cannot have is left out, with the reason.
+  func measureAll() throws -> (rows: [Measurement], left: [String]) {
+    var (rows, left): ([Measurement], [String]) = ([], [])
+    for entry in Registry.current.entries(.strategy) {
+      do { rows.append(try prepared(for: entry.name) { benchmark, section in try benchmark.measure(section).measurement }) } catch let error
+        as TTAError
+      {
+        left.append("\(entry.name): \(error.message)")
+      }
+    }
+    return (rows, left)
+  }
+  private func prepared(for name: String, _ body: (StrategyBenchmark, OptionTree) throws -> Measurement) throws -> Measurement {
+    var section = OptionTree.keys(["name": .text(name)])
+    switch name {
+    case "eata":
+      let file = FileManager.default.temporaryDirectory.appendingPathComponent("tta-bench-\(UUID().uuidString).safetensors").path
+      defer { try? FileManager.default.removeItem(atPath: file) }
+      let importance = try model.graph.resolve(.normAffine).ids.map { id in
+        (model.graph.parameters[Int(id.rawValue)].name, Tensor(repeating: 1, shape: model.parameters[id].shape))
+      }
+      try FisherInformation.write(Dictionary(uniqueKeysWithValues: importance), model: model, to: file)
+      section["file"] = .text(file)
+      return try body(self, section)
+    case "ttt" where RotationHead.find(in: model.graph) == nil:
+      let headed = try RandomWeights.addRotationHead(to: model, seed: 1)
+      return try body(
+        StrategyBenchmark(model: headed, batch: batch, repeats: repeats, execution: execution, progress: progress), section)
+    default: return try body(self, section)
+    }
+  }
+}
