@@ -8,9 +8,11 @@ import Vision
 @Suite struct RandomCropTests {
   /// Red grows from left to right, green from top to bottom: a part tells where it was.
   private func ramp(_ width: Int, _ height: Int) -> Image {
-    Image(
-      width: width, height: height,
-      pixels: (0..<height).flatMap { y in (0..<width).flatMap { x in [UInt8(255 * x / (width - 1)), UInt8(255 * y / (height - 1)), 0] } })
+    var pixels: [UInt8] = []
+    for y in 0..<height {
+      for x in 0..<width { pixels += [UInt8(255 * x / (width - 1)), UInt8(255 * y / (height - 1)), 0] }
+    }
+    return Image(width: width, height: height, pixels: pixels)
   }
 
   @Test func partsHaveTheirLaw() {

@@ -83,11 +83,11 @@ def logits(make, images, dtype, kind):
         with torch.no_grad():
             return model(images).double()
     batch_statistics(model)
-    if kind == "batch":
+    parameters = [p for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)]
+    if kind == "batch" or not parameters:
         with torch.no_grad():
             return model(images).double()
     model.requires_grad_(False)
-    parameters = [p for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)]
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.SGD(parameters, lr=1e-4)
@@ -130,12 +130,12 @@ def cases(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--robustbench")
-    parser.add_argument("--only")
+    parser.add_argument("--only", help="make these again; without it those that are missing are made")
     arguments = parser.parse_args()
     path = HERE / "expected.json"
     result = json.loads(path.read_text()) if path.exists() else {}
     for name, size, count, make in cases(arguments.robustbench):
-        if arguments.only and name not in arguments.only.split(","):
+        if name in result if not arguments.only else name not in arguments.only.split(","):
             continue
         images = torch.tensor(uniform("images", count * 3 * size * size).astype(numpy.float32).reshape(count, 3, size, size))
         case = {"input_size": size, "images": count}

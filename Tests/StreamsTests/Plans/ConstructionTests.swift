@@ -4,6 +4,7 @@ import Engine
 import Foundation
 import Streams
 import Testing
+import Vision
 import VisionTestSupport
 
 @Suite struct DomainOrderTests {

@@ -161,6 +161,6 @@ extension SettingLawTests {
     "open-set paired 7aebfd90",
     "open-set pooled edb4dfc2",
     "open-set class-split ba5e18f7",
-    "ccc - 81fa49ab",
+    "ccc - f6b14b87",
   ]
 }
