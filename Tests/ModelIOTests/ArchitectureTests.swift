@@ -17,31 +17,33 @@ import Testing
     return (try? JSONDecoder().decode([String: Case].self, from: Data(contentsOf: url))) ?? [:]
   }()
 
-  /// 24 bits of splitmix64 over the name's FNV-1a hash and the index, as numbers in 0 ..< 1.
-  private static func uniform(_ name: String, _ count: Int) -> [Double] {
+  /// From 24 bits of splitmix64 over the name's FNV-1a hash and the index: u in 0 ..< 1, then low + (high − low) u.
+  private static func uniform(_ name: String, _ shape: Shape, _ low: Double, _ high: Double) -> Tensor {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    return (1...max(1, count)).prefix(count).map { index in
-      var z = hash &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15
-      z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-      z ^= z >> 31
-      return Double(z >> 40) / 0x1p24
+    var tensor = Tensor(zeros: shape)
+    tensor.update { span in
+      var state = hash
+      for i in span.indices {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+        z ^= z >> 31
+        span[i] = Float(low + (high - low) * (Double(z >> 40) * 0x1p-24))
+      }
     }
+    return tensor
   }
   private static func value(_ info: ParameterInfo) -> Tensor {
-    let u = uniform(info.name, info.shape.elementCount)
-    let values: [Double]
     switch info.role {
-    case .token: values = u.map { 0.1 * $0 - 0.05 }
-    case .normScale, .runningVariance: values = u.map { 0.5 + $0 }
-    case .normShift, .runningMean, .bias: values = u.map { 0.2 * $0 - 0.1 }
-    case .weight where info.name.hasSuffix("layer_scale") || info.name.hasSuffix("gamma"): values = u.map { 0.5 + $0 }
+    case .token: return uniform(info.name, info.shape, -0.05, 0.05)
+    case .normScale, .runningVariance: return uniform(info.name, info.shape, 0.5, 1.5)
+    case .normShift, .runningMean, .bias: return uniform(info.name, info.shape, -0.1, 0.1)
+    case .weight where info.name.hasSuffix("layer_scale") || info.name.hasSuffix("gamma"): return uniform(info.name, info.shape, 0.5, 1.5)
     case .weight, .adapter:
       let bound = (3 / Double(info.shape.dimensions.dropFirst().reduce(1, *))).squareRoot()
-      values = u.map { (2 * $0 - 1) * bound }
+      return uniform(info.name, info.shape, -bound, bound)
     }
-    return Tensor(values.map(Float.init), shape: info.shape)
   }
 
   @Test func everyFamilyHasACase() {
@@ -55,7 +57,7 @@ import Testing
     let graph = try Architecture.named(name).graph(.init(classes: 10, inputSize: expected.input_size))
     let model = try Model(graph: graph, parameters: Parameters(graph.parameters.map(Self.value)))
     let shape: Shape = [expected.images, 3, expected.input_size, expected.input_size]
-    let images = Tensor(Self.uniform("images", shape.elementCount).map(Float.init), shape: shape)
+    let images = Self.uniform("images", shape, 0, 1)
     for lowering in [Lowering.exact, .fast] {
       let executor = Executor(threads: 2, lowering: lowering)
       func check(_ what: String, _ got: Tensor, _ wanted: [Double], _ drift: Double) {
