@@ -58,13 +58,14 @@ import Testing
     let model = try Model(graph: graph, parameters: Parameters(graph.parameters.map(Self.value)))
     let shape: Shape = [expected.images, 3, expected.input_size, expected.input_size]
     let images = Self.uniform("images", shape, 0, 1)
-    for lowering in [Lowering.exact, .fast] {
+    // Winograd convolutions round more often: six times PyTorch's drift instead of four.
+    for (lowering, allowed) in [(Lowering.exact, 4.0), (.fast, 6)] {
       let executor = Executor(threads: 2, lowering: lowering)
       func check(_ what: String, _ got: Tensor, _ wanted: [Double], _ drift: Double) {
         let worst = zip(got.values, wanted).map { abs(Double($0) - $1) }.max() ?? .infinity
         let largest = wanted.map(abs).max() ?? 0
         #expect(
-          got.elementCount == wanted.count && worst <= 4 * drift + 2e-7 * largest,
+          got.elementCount == wanted.count && worst <= allowed * drift + 2e-7 * largest,
           "\(name) \(what) [\(lowering)]: off by \(worst), PyTorch's float32 by \(drift)")
       }
       var source = try AdaptationRuntime(model, Registry.current.compose(.keys(["name": .text("source")])))
