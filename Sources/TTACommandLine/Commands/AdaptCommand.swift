@@ -71,7 +71,13 @@ struct AdaptCommand: AsyncParsableCommand {
     if rule == .eachBatch { runtime.reset = .eachBatch }
     if let stateIn { try runtime.load(from: stateIn) }
     let executor = try execution.makeExecutor()
-    try runtime.warmUp(batchSize: size, on: executor)
+    if inputs == ["-"] || raw != nil || encoded {
+      // Frames do not wait: the first one finds a steady engine.
+      try runtime.warmUp(batchSize: size, on: executor)
+    } else {
+      // What no plan can be made for is refused before anything is read or written.
+      _ = try runtime.planSummary(batchSize: 1, on: executor)
+    }
     try describe(loaded, section, runtime, batch: size, reset: rule, executor)
 
     let preprocessing = try loaded.preprocessing()
