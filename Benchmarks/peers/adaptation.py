@@ -5,8 +5,6 @@ import copy
 import torch
 import torch.nn as nn
 
-import augmentation
-
 STRATEGIES = ["tent", "cotta", "cotta-confident", "all-weights", "batch-norm", "source"]
 
 
@@ -60,6 +58,9 @@ class Cotta:
     restored with probability 0.01."""
 
     def __init__(self, model, strategy, mode):
+        import augmentation  # needs torchvision, which the other strategies do not
+
+        self.random_view = augmentation.random_view
         self.optimizer = configure(model, strategy)
         self.model, self.teacher = model, copy.deepcopy(model).requires_grad_(False)
         anchor = copy.deepcopy(self.teacher)
@@ -73,7 +74,7 @@ class Cotta:
             confidence = self.anchor(images).softmax(1).max(1).values.mean()
             target = self.answers(images)
             if confidence < self.threshold:
-                target = torch.stack([self.answers(augmentation.random_view(images)) for _ in range(32)]).mean(0)
+                target = torch.stack([self.answers(self.random_view(images)) for _ in range(32)]).mean(0)
         loss = -(target.softmax(1) * logits.log_softmax(1)).sum(1).mean()
         loss.backward()
         self.optimizer.step()
