@@ -21,6 +21,20 @@ CORRUPTIONS = [
 ]
 
 
+def accept_multichannel():
+    """The original package smooths with scikit-image by an argument that later versions have renamed."""
+    try:
+        import skimage.filters
+    except ImportError:
+        return
+    renamed = skimage.filters.gaussian
+
+    def gaussian(image, sigma=1, multichannel=False, **options):
+        return renamed(image, sigma=sigma, **({"channel_axis": -1} if multichannel else {}), **options)
+
+    skimage.filters.gaussian = gaussian
+
+
 class CorruptedPictures(torch.utils.data.Dataset):
     """All pictures under one corruption after the other, as normalised tensors."""
 
@@ -68,6 +82,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="processes that make pictures; 0 makes them between the steps")
     options = parser.parse_args()
+    accept_multichannel()
     torch.set_num_threads(options.threads)
     model = load(options.weights)
     optimizer = adaptation.configure(model, options.strategy)

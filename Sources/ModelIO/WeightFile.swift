@@ -27,14 +27,18 @@ public struct WeightFile: Sendable {
   public static let endings = [".safetensors", ".safetensors.index.json", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt"]
 
   /// Opens a file by its ending: safetensors, a table of safetensors shards, or a PyTorch checkpoint, of which `checkpointKey` names the
-  /// dictionary to take. Throws `unsupported` for other endings, `missingInput` and `invalidData`.
+  /// dictionary to take. Throws `unsupported` for other endings, `usage` for a key of a file that has none, `missingInput` and `invalidData`.
   public init(path: String, checkpointKey: String? = nil) throws(TTAError) {
+    let isCheckpoint = Self.endings.contains { path.hasSuffix($0) } && !path.contains(".safetensors")
+    guard checkpointKey == nil || isCheckpoint else {
+      throw TTAError(.usage, "\(path): a checkpoint key is for PyTorch checkpoints", hint: "leave --checkpoint-key out")
+    }
     if path.hasSuffix(".safetensors") {
       self.init(try SafetensorsFile(path: path))
     } else if path.hasSuffix(".safetensors.index.json") {
       try self.init(shardsOf: path)
-    } else if Self.endings.contains(where: { path.hasSuffix($0) }) {
-      try self.init(TorchCheckpoint(path: path, key: checkpointKey))
+    } else if isCheckpoint {
+      self.init(try TorchCheckpoint(path: path, key: checkpointKey))
     } else {
       throw TTAError(
         .unsupported, "\(path): expected a file that ends in \(Self.endings.joined(separator: ", "))",
@@ -47,7 +51,7 @@ public struct WeightFile: Sendable {
       try file.tensor(name)
     }
   }
-  private init(_ checkpoint: TorchCheckpoint) throws(TTAError) {
+  private init(_ checkpoint: TorchCheckpoint) {
     self.init(path: checkpoint.path, metadata: [:], shapes: checkpoint.entries.mapValues(\.shape)) { name throws(TTAError) in
       try checkpoint.tensor(name)
     }

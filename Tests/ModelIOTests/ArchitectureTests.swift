@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test func everyFamilyHasACase() {
+  @Test func casesNameArchitectures() {
     #expect(Self.cases.count >= 20)
     let tested = Set(Self.cases.keys.compactMap { try? Architecture.named($0).name })
     #expect(tested.count == Self.cases.count)

@@ -3,6 +3,8 @@
 import Engine
 import ModelIO
 import TTA
+import TTATestKit
+import Testing
 
 /// Small models and streams for tests: fresh weights, images of noise.
 enum Fixtures {
@@ -33,6 +35,22 @@ enum Fixtures {
     var random = RandomSource(seed: seed)
     let shape = Shape([count] + model.graph.inputShape.dimensions)
     return Tensor((0..<shape.elementCount).map { _ in random.uniform() }, shape: shape)
+  }
+  /// One step of plain SGD: a parameter's element that moved most moved along the numeric derivative of `loss`.
+  static func expectStep(
+    from model: Model, to stream: AdaptationRuntime, of name: String, rate: Double, step: Float, tolerance: Double,
+    loss: (Parameters) throws -> Double
+  ) throws {
+    let info = try #require(model.graph.parameter(named: name))
+    let moved = zip(stream.state.parameters[info.id].values, model.parameters[info.id].values).map { Double($0 - $1) / -rate }
+    let steepest = moved.indices.max { abs(moved[$0]) < abs(moved[$1]) } ?? 0
+    let numeric = try NumericGradient.of(
+      { value in
+        var parameters = model.parameters
+        parameters.update(info.id) { $0 = value }
+        return try loss(parameters)
+      }, at: model.parameters[info.id], elements: [steepest], step: step)[0]
+    #expect(abs(moved[steepest] - numeric) < tolerance * abs(numeric) + 1e-4, "\(name): moved by \(moved[steepest]), derivative \(numeric)")
   }
   static func batches(_ count: Int, of size: Int, _ model: Model) -> [Batch] {
     (0..<count).map { Batch(images(size, model, seed: UInt64(20 + $0)), index: $0 * size) }

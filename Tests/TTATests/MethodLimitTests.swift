@@ -28,17 +28,10 @@ import Vision
     _ = try stream.process(batch, on: executor)
     let program = Program(model.graph)
     for name in ["bn1.weight", "layer2.0.bn2.bias", "layer3.1.bn2.weight"] {
-      let info = try #require(model.graph.parameter(named: name))
-      let moved = zip(stream.state.parameters[info.id].values, model.parameters[info.id].values).map { Double($0 - $1) / -0.5 }
-      let steepest = moved.indices.max { abs(moved[$0]) < abs(moved[$1]) } ?? 0
-      let numeric = try NumericGradient.of(
-        { value in
-          var parameters = model.parameters
-          parameters.update(info.id) { $0 = value }
-          let entropies = try executor.forward(batch.images, program, at: parameters, ForwardOptions().with(.batch)).entropies
-          return entropies.reduce(0) { $0 + Double($1) } / 4
-        }, at: model.parameters[info.id], elements: [steepest], step: 2e-3)[0]
-      #expect(abs(moved[steepest] - numeric) < 0.06 * abs(numeric) + 1e-4, "\(name): moved by \(moved[steepest]), derivative \(numeric)")
+      try Fixtures.expectStep(from: model, to: stream, of: name, rate: 0.5, step: 2e-3, tolerance: 0.06) { parameters in
+        let entropies = try executor.forward(batch.images, program, at: parameters, ForwardOptions().with(.batch)).entropies
+        return entropies.reduce(0) { $0 + Double($1) } / 4
+      }
     }
   }
   /// All weight on the batch differs from batch norm by the estimator of the variance alone: n / (n − 1).

@@ -124,16 +124,7 @@ import Vision
     }
     #expect(abs(try loss(model.parameters) - Double(reported)) < 1e-5)
     for name in ["conv1.weight", "layer2.1.bn1.weight", "rotation_head.layer3.1.conv2.weight", "rotation_head.fc.bias"] {
-      let info = try #require(model.graph.parameter(named: name))
-      let moved = zip(stream.state.parameters[info.id].values, model.parameters[info.id].values).map { Double($0 - $1) / -0.5 }
-      let steepest = moved.indices.max { abs(moved[$0]) < abs(moved[$1]) } ?? 0
-      let numeric = try NumericGradient.of(
-        { value in
-          var parameters = model.parameters
-          parameters.update(info.id) { $0 = value }
-          return try loss(parameters)
-        }, at: model.parameters[info.id], elements: [steepest], step: 1e-3)[0]
-      #expect(abs(moved[steepest] - numeric) < 0.03 * abs(numeric) + 1e-4, "\(name): moved by \(moved[steepest]), derivative \(numeric)")
+      try Fixtures.expectStep(from: model, to: stream, of: name, rate: 0.5, step: 1e-3, tolerance: 0.03, loss: loss)
     }
     // The classifier's own stage is not touched, and neither are running statistics.
     for info in model.graph.parameters where info.name.hasPrefix("layer3.") || info.name.hasPrefix("fc.") || info.role == .runningMean {

@@ -49,7 +49,7 @@ public struct Permute: DifferentiableOperator {
     return (rows, shape.elementCount / max(1, rows))
   }
 
-  /// Lengths of the result's last three axes and of those before, with the input's steps.
+  /// Lengths of the result's axes, and how far apart neighbours along each lie in the input.
   private struct Walk {
     private var lengths: [Int], steps: [Int]
 

@@ -39,15 +39,15 @@ enum CifarResNet18 {
   private static func plainBlock(
     _ name: String, _ input: Int, width: Int, stride: Int, _ net: inout NetworkBuilder
   ) throws(TTAError) -> Int {
-    var x = try net.convolution(name + ".conv1", input, filters: width, kernel: 3, stride: stride, padding: 1)
-    x = try net.activation(name + ".relu1", try net.batchNorm(name + ".bn1", x))
-    x = try net.batchNorm(name + ".bn2", try net.convolution(name + ".conv2", x, filters: width, kernel: 3, padding: 1))
+    var x = try net.normalizedConvolution(
+      (name + ".conv1", name + ".bn1"), input, filters: width, kernel: 3, stride: stride, function: .relu)
+    x = try net.normalizedConvolution((name + ".conv2", name + ".bn2"), x, filters: width, kernel: 3, function: nil)
     var shortcut = input
     if stride > 1 || net.shape(input)[0] != width {
-      shortcut = try net.convolution(name + ".shortcut.0", input, filters: width, kernel: 1, stride: stride)
-      shortcut = try net.batchNorm(name + ".shortcut.1", shortcut)
+      shortcut = try net.normalizedConvolution(
+        (name + ".shortcut.0", name + ".shortcut.1"), input, filters: width, kernel: 1, stride: stride, function: nil)
     }
-    return try net.activation(name + ".relu2", try net.add(name + ".add", x, shortcut))
+    return try net.activation(name + ".relu", try net.add(name + ".add", x, shortcut))
   }
   /// The shortcut reads the activated input where it changes the shape.
   private static func preActivatedBlock(

@@ -13,8 +13,7 @@ enum ResNeXt29 {
   @Sendable private static func graph(_ configuration: ArchitectureConfiguration) throws(TTAError) -> Graph {
     var net = NetworkBuilder(inputSize: configuration.inputSize)
     var x = try net.normalizedImages(configuration)
-    x = try net.convolution("conv_1_3x3", x, filters: 64, kernel: 3, padding: 1)
-    x = try net.activation("relu", try net.batchNorm("bn_1", x))
+    x = try net.normalizedConvolution(("conv_1_3x3", "bn_1"), x, filters: 64, kernel: 3, function: .relu)
     for stage in 0..<3 {
       for block in 0..<3 {
         x = try bottleneck("stage_\(stage + 1).\(block)", x, planes: 64 << stage, stride: stage > 0 && block == 0 ? 2 : 1, &net)
@@ -29,16 +28,15 @@ enum ResNeXt29 {
     _ name: String, _ input: Int, planes: Int, stride: Int, _ net: inout NetworkBuilder
   ) throws(TTAError) -> Int {
     let (inner, out, groups) = (planes / 2 * 4, planes * 4, 4)
-    var x = try net.convolution(name + ".conv_reduce", input, filters: inner, kernel: 1)
-    x = try net.activation(name + ".relu1", try net.batchNorm(name + ".bn_reduce", x))
-    x = try net.convolution(name + ".conv_conv", x, filters: inner, kernel: 3, stride: stride, padding: 1, groups: groups)
-    x = try net.activation(name + ".relu2", try net.batchNorm(name + ".bn", x))
-    x = try net.batchNorm(name + ".bn_expand", try net.convolution(name + ".conv_expand", x, filters: out, kernel: 1))
+    var x = try net.normalizedConvolution((name + ".conv_reduce", name + ".bn_reduce"), input, filters: inner, kernel: 1, function: .relu)
+    x = try net.normalizedConvolution(
+      (name + ".conv_conv", name + ".bn"), x, filters: inner, kernel: 3, stride: stride, groups: groups, function: .relu)
+    x = try net.normalizedConvolution((name + ".conv_expand", name + ".bn_expand"), x, filters: out, kernel: 1, function: nil)
     var shortcut = input
     if stride > 1 || net.shape(input)[0] != out {
-      shortcut = try net.convolution(name + ".downsample.0", input, filters: out, kernel: 1, stride: stride)
-      shortcut = try net.batchNorm(name + ".downsample.1", shortcut)
+      shortcut = try net.normalizedConvolution(
+        (name + ".downsample.0", name + ".downsample.1"), input, filters: out, kernel: 1, stride: stride, function: nil)
     }
-    return try net.activation(name + ".relu3", try net.add(name + ".add", x, shortcut))
+    return try net.activation(name + ".relu", try net.add(name + ".add", x, shortcut))
   }
 }

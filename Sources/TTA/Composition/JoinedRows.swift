@@ -2,9 +2,6 @@
 
 public import Engine
 
-/// Tensors of rows after each other.
-func joined(_ parts: [Tensor]) -> Tensor { parts.joined() }
-
 extension [Tensor] {
   /// The rows of all tensors after each other; all have the same shape but for the number of rows. No tensor is no row.
   public func joined() -> Tensor {

@@ -56,7 +56,7 @@ public struct SlidingWindow: AdaptationStrategy {
   private func window(with batch: Batch) -> Tensor {
     guard let recent, batch.count < size else { return batch.images }
     let kept = min(recent.count, size - batch.count)
-    return joined([recent[Array(recent.count - kept..<recent.count)], batch.images])
+    return [recent[Array(recent.count - kept..<recent.count)], batch.images].joined()
   }
 }
 extension Prediction {

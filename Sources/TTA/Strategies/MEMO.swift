@@ -70,14 +70,14 @@ public struct MEMO: GradientStrategy {
     for i in 0..<batch.count {
       let image = batch.images[[i]]
       let views = try (0..<options.views).map { try augmentation.view($0, of: image, using: &context.random, on: context.executor) }
-      total += try learner.learn(from: Batch(joined(views), index: batch.index + i), in: &context).loss ?? 0
+      total += try learner.learn(from: Batch(views.joined(), index: batch.index + i), in: &context).loss ?? 0
       let answer = try context.forward(image)
       scores.append(answer.logits)
       if let tapped = answer.features { features.append(tapped) }
       context.parameters.copy(from: context.source, over: context.adapted)
       learner.optimizer = fresh.optimizer
     }
-    var prediction = Prediction(.logits(joined(scores)), features: features.isEmpty ? nil : joined(features))
+    var prediction = Prediction(.logits(scores.joined()), features: features.isEmpty ? nil : features.joined())
     prediction.loss = batch.count > 0 ? total / Float(batch.count) : nil
     return prediction
   }

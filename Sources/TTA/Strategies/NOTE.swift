@@ -89,14 +89,14 @@ public struct NOTE: GradientStrategy {
       if seen % options.memory == 0 { loss = try learn(in: &context) ?? loss }
       start = end
     }
-    var prediction = Prediction(.logits(joined(scores)), features: features.isEmpty ? nil : joined(features))
+    var prediction = Prediction(.logits(scores.joined()), features: features.isEmpty ? nil : features.joined())
     prediction.loss = loss
     return prediction
   }
   /// One step over the memory.
   private mutating func learn(in context: inout AdaptationContext) throws -> Float? {
     guard let items = memory?.items, items.count > 1 else { return nil }
-    let images = Batch(joined(items.map(\.image)))
+    let images = Batch(items.map(\.image).joined())
     var options = context.options.with(.batch)
     options.reportsMoments = true
     let pass = try context.record(images.images, options)

@@ -122,7 +122,7 @@ public struct OfflineSHOT: GradientStrategy, OfflineStrategy {
       features.append(rows.reshaped(to: [rows.count, rows.rowElementCount]))
       probabilities.append(output.probabilities)
     }
-    return centroidLabels(features: joined(features), probabilities: joined(probabilities))
+    return centroidLabels(features: features.joined(), probabilities: probabilities.joined())
   }
 }
 

@@ -88,7 +88,7 @@ public struct RoTTA: GradientStrategy {
   private mutating func learn(in context: inout AdaptationContext) throws -> Float? {
     guard let content = memory?.content, !content.isEmpty else { return nil }
     context.observe("memory-positions", Tensor(content.map { Float($0.position) }, shape: [content.count]))
-    let images = joined(content.map(\.image))
+    let images = content.map(\.image).joined()
     var options = context.options.with(.blended(batchWeight: self.options.alpha, variance: .biased, constant: false))
     options.reportsMoments = true
     var teacher = self.teacher ?? context.source

@@ -89,7 +89,7 @@ public struct TTT: GradientStrategy {
       for row in chosen {
         let image = batch.images[[row]]
         let copies = try augmentation.view(
-          0, of: joined(Array(repeating: image, count: self.options.views)), using: &context.random, on: context.executor)
+          0, of: Array(repeating: image, count: self.options.views).joined(), using: &context.random, on: context.executor)
         let turns = (0..<copies.count).map { _ in Int.random(in: 0..<RotationHead.turns, using: &context.random) }
         learner.objective = TurnCrossEntropy(turns: turns)
         let pass = try context.record(copies.turned(by: turns), options)

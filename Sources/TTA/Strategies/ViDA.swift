@@ -169,7 +169,7 @@ public struct ViDA: GradientStrategy {
       whole = loss
       whole?.value = value
     }
-    var prediction = Prediction(.logits(joined(answers)))
+    var prediction = Prediction(.logits(answers.joined()))
     prediction.weights = weights
     guard var loss = whole else { return prediction }
     try learner.step(gradients, for: &loss, in: &context)

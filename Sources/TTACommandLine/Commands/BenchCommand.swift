@@ -35,20 +35,6 @@ struct BenchCommand: AsyncParsableCommand {
     var model: String, batch: Int, threads: Int
     var isa: String, blas: String
     var load_average: Double
-    var measurement: StrategyBenchmark.Measurement
-
-    private enum Key: String, CodingKey { case model, batch, threads, isa, blas, load_average }
-    /// The measurement's keys stand beside the others.
-    func encode(to encoder: any Encoder) throws {
-      try measurement.encode(to: encoder)
-      var container = encoder.container(keyedBy: Key.self)
-      try container.encode(model, forKey: .model)
-      try container.encode(batch, forKey: .batch)
-      try container.encode(threads, forKey: .threads)
-      try container.encode(isa, forKey: .isa)
-      try container.encode(blas, forKey: .blas)
-      try container.encode(load_average, forKey: .load_average)
-    }
   }
   private struct Table: Encodable {
     var model: String, batch: Int, threads: Int, isa: String, blas: String
@@ -86,9 +72,10 @@ struct BenchCommand: AsyncParsableCommand {
     let (measured, executor) = try benchmark.measure(section, profile: profile)
     if output.json {
       return try Console.json(
-        Result(
-          model: name, batch: batch, threads: threads, isa: Machine.instructionSet, blas: Machine.blas, load_average: load[0],
-          measurement: measured))
+        SideBySide(
+          measured,
+          Result(
+            model: name, batch: batch, threads: threads, isa: Machine.instructionSet, blas: Machine.blas, load_average: load[0])))
     }
     let times = measured.milliseconds_per_batch
     Console.result(
@@ -117,6 +104,11 @@ struct BenchCommand: AsyncParsableCommand {
       ])
     }
     table.lines.forEach(Console.result)
+    let idle = rows.filter { $0.adapts && $0.backwards_per_image == 0 }.map(\.strategy)
+    if !idle.isEmpty {
+      Console.error(
+        "note: no image of this noise was learnt from by \(idle.joined(separator: ", ")): their rates are those of forwards alone")
+    }
     for line in left { Console.error("left out: \(line)") }
   }
 

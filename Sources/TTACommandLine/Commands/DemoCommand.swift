@@ -28,26 +28,9 @@ struct DemoCommand: AsyncParsableCommand {
   @OptionGroup(title: "Output") var output: OutputOptions
 
   private struct Result: Encodable {
-    var summary: EvaluationSummary
     var images_per_domain: Int, severity: Int, batch: Int, seed: UInt64
     var threads: Int, isa: String, blas: String
     var seconds: Double, finding: String, note: String
-
-    private enum Key: String, CodingKey { case images_per_domain, severity, batch, seed, threads, isa, blas, seconds, finding, note }
-    func encode(to encoder: any Encoder) throws {
-      try summary.encode(to: encoder)
-      var container = encoder.container(keyedBy: Key.self)
-      try container.encode(images_per_domain, forKey: .images_per_domain)
-      try container.encode(severity, forKey: .severity)
-      try container.encode(batch, forKey: .batch)
-      try container.encode(seed, forKey: .seed)
-      try container.encode(threads, forKey: .threads)
-      try container.encode(isa, forKey: .isa)
-      try container.encode(blas, forKey: .blas)
-      try container.encode(seconds, forKey: .seconds)
-      try container.encode(finding, forKey: .finding)
-      try container.encode(note, forKey: .note)
-    }
   }
   private static let note = "Rendered shapes with regenerated corruptions: not a published benchmark."
 
@@ -128,9 +111,11 @@ struct DemoCommand: AsyncParsableCommand {
     }
     if output.json {
       try Console.json(
-        Result(
-          summary: summary, images_per_domain: images, severity: severity, batch: batch, seed: seed, threads: executor.threads,
-          isa: Machine.instructionSet, blas: Machine.blas, seconds: seconds, finding: finding, note: Self.note))
+        SideBySide(
+          summary,
+          Result(
+            images_per_domain: images, severity: severity, batch: batch, seed: seed, threads: executor.threads, isa: Machine.instructionSet,
+            blas: Machine.blas, seconds: seconds, finding: finding, note: Self.note)))
     } else {
       printTable(summary)
       Console.result("")

@@ -12,6 +12,8 @@ struct StrategyBenchmark {
   struct Measurement: Encodable {
     struct Times: Encodable { var min: Double, median: Double, max: Double }
     var strategy: String
+    /// Whether it learns by gradients.
+    var adapts: Bool
     var images_per_second: Double
     var milliseconds_per_batch: Times
     /// Images that went forward and backward through the network, per image answered.
@@ -55,7 +57,7 @@ struct StrategyBenchmark {
     let backwards = Double(executor.work.backwardImages - before.backwardImages) / answered
     let operations = model.graph.operationsPerImage * Double(batch) * (forwards + backwards)
     let measurement = Measurement(
-      strategy: name, images_per_second: Double(batch) / median,
+      strategy: name, adapts: !runtime.adapted.isEmpty, images_per_second: Double(batch) / median,
       milliseconds_per_batch: .init(min: seconds[0] * 1e3, median: median * 1e3, max: (seconds.last ?? 0) * 1e3),
       forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(), arena_bytes: executor.arenaBytes,
       gflops: operations / median * 1e-9)

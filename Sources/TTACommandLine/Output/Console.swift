@@ -20,6 +20,16 @@ enum Console {
   }
 }
 
+/// The keys of two values side by side in one JSON object.
+struct SideBySide<First: Encodable, Second: Encodable>: Encodable {
+  var first: First, second: Second
+  init(_ first: First, _ second: Second) { (self.first, self.second) = (first, second) }
+  func encode(to encoder: any Encoder) throws {
+    try first.encode(to: encoder)
+    try second.encode(to: encoder)
+  }
+}
+
 /// Columns of text; columns of numbers are set to the right.
 struct TextTable {
   private var rows: [[String]]

@@ -71,13 +71,9 @@ def batch_statistics(model):
 
 
 def logits(make, images, dtype, kind):
-    torch.manual_seed(0)
     model = make().eval()
     fill(model)
     model = model.to(dtype)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout) or type(module).__name__ in ("StochasticDepth", "DropPath"):
-            module.eval()
     images = images.to(dtype)
     if kind == "source":
         with torch.no_grad():
