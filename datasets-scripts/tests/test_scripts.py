@@ -94,20 +94,21 @@ class FetchTest(Case):
         self.saved = dict(fetch.SOURCES)
         self.addCleanup(lambda: (fetch.SOURCES.clear(), fetch.SOURCES.update(self.saved)))
 
-    def test_records_the_first_checksum(self):
-        fetch.SOURCES["toy"] = ("a toy", [(self.address, "a.bin", None)])
-        text = self.call(fetch.main, "toy", "--output", self.folder / "out")
-        digest = hashlib.sha256(self.data).hexdigest()
-        self.assertIn(f"warning: {self.folder}/out/a.bin: no checksum is published; recorded SHA-256 {digest}", text)
-        self.assertIn("as recorded", self.call(fetch.main, "toy", "--output", self.folder / "out"))
-        self.write("out/a.bin", b"other")
-        self.assertIn("recorded was " + digest, self.problem(fetch.main, "toy", "--output", self.folder / "out"))
+    def test_checksums_decide(self):
+        for algorithm in ("md5", "sha256"):
+            digest = hashlib.new(algorithm, self.data).hexdigest()
+            fetch.SOURCES["toy"] = ("a toy", [(self.address, "a.bin", f"{algorithm}:{digest}")])
+            self.assertIn(f"{algorithm} as expected", self.call(fetch.main, "toy", "--output", self.folder / "out"))
+            fetch.SOURCES["toy"] = ("a toy", [(self.address, "a.bin", f"{algorithm}:0")])
+            self.assertEqual(self.problem(fetch.main, "toy", "--output", self.folder / "out"),
+                             f"{self.folder}/out/a.bin: {algorithm} {digest}, expected 0")
 
-    def test_published_checksums_decide(self):
-        fetch.SOURCES["toy"] = ("a toy", [(self.address, "a.bin", "md5:" + hashlib.md5(self.data).hexdigest())])
-        self.assertIn("md5 as published", self.call(fetch.main, "toy", "--output", self.folder / "out"))
-        fetch.SOURCES["toy"] = ("a toy", [(self.address, "a.bin", "md5:0")])
-        self.assertIn("the publisher states 0", self.problem(fetch.main, "toy", "--output", self.folder / "out"))
+    def test_every_file_has_a_checksum(self):
+        lengths = {"md5": 32, "sha256": 64}
+        for name, (_, files) in fetch.SOURCES.items():
+            for _, file, checksum in files:
+                algorithm, value = checksum.split(":")
+                self.assertRegex(value, "^[0-9a-f]{%d}$" % lengths[algorithm], f"{name} {file}")
 
     def test_interrupted_downloads_go_on(self):
         path = self.folder / "a.bin"
@@ -126,7 +127,7 @@ class FetchTest(Case):
 
     def test_dry_runs_and_wrong_names(self):
         text = self.call(fetch.main, "cifar10", "--dry-run", "--output", self.folder / "none")
-        self.assertIn("cifar-10-binary.tar.gz (md5:", text)
+        self.assertIn("cifar-10-binary.tar.gz (sha256:", text)
         self.assertFalse((self.folder / "none").exists())
         self.assertEqual(self.problem(fetch.main, "cifar11"), 'unknown data set "cifar11"')
         self.assertIn("https://zenodo.org/records/2535967", self.call(fetch.main, "--list"))
