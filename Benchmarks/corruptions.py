@@ -3,10 +3,11 @@
 Needs a release build of tta (make build) and, for each peer, the package (a virtual environment outside this folder will do):
     pip install "numpy<2" pillow scipy "scikit-image<0.23" opencv-python-headless numba wand setuptools
     pip install --no-deps imagecorruptions-imaug corrupt-tta
-A peer that is not installed is left out and named. imagecorruptions (needs scipy<1.12 and setuptools<80) and imagecorruptions-imaug are
-modules of one name: each wants an environment of its own. At 32 pixels the peers use their only parameters, those of ImageNet-C; tta uses the
-published ones of CIFAR-10-C, which have more enlargements in zoom blur.
-Example: python3 Benchmarks/corruptions.py --severity 3
+The original, imagecorruptions (with "scipy<1.12" and "setuptools<80"), and imagecorruptions-imaug are modules of one name: each wants an
+environment of its own, named by --peer NAME=PYTHON. Peers without one are looked for in this Python. A peer that is not found is named. At 32
+pixels the peers use their only parameters, those of ImageNet-C; tta uses the published ones of CIFAR-10-C, which have more enlargements in zoom
+blur.
+Example: python3 Benchmarks/corruptions.py --severity 3 --peer imagecorruptions=venv-original/bin/python
 """
 import os
 
@@ -36,8 +37,20 @@ def pattern(side):
     return (np.where(fold < 256, fold, 511 - fold) * 7 // 8 + grain).astype(np.uint8)
 
 
+def accept_multichannel():
+    """imagecorruptions smooths with scikit-image by an argument that later versions have renamed."""
+    import skimage.filters
+    renamed = skimage.filters.gaussian
+
+    def gaussian(image, sigma=1, multichannel=False, **options):
+        return renamed(image, sigma=sigma, **({"channel_axis": -1} if multichannel else {}), **options)
+
+    skimage.filters.gaussian = gaussian
+
+
 def imagecorruptions(distribution):
     importlib.metadata.version(distribution)  # the other one of the two has the same module
+    accept_multichannel()
     import imagecorruptions
     return lambda name, picture, severity: imagecorruptions.corrupt(picture, severity=severity, corruption_name=name)
 
@@ -77,39 +90,60 @@ def ours(severity):
     return json.loads(done.stdout)["rows"]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--severity", type=int, default=3)
-    parser.add_argument("--budget", type=float, default=0.5, help="seconds per measurement of a peer")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def measure(peer, names, severity, budget):
+    """Milliseconds of a peer in this process: name -> [at 32, at 224], None where it lacks the corruption; and what went wrong."""
     try:
         import cv2
         cv2.setNumThreads(1)
     except ImportError:
         pass
-    peers, missing = {}, []
-    for name, load in PEERS.items():
-        try:
-            peers[name] = load()
-        except ImportError as error:
-            missing.append(f"{name}: {error}")
-    pictures = {side: pattern(side) for side in SIZES}
-    rows = []
-    for row in ours(options.severity):
-        name = row["corruption"].split(" ")[0].replace("-", "_")
-        result = {"corruption": name, "standard": row["standard"], "tta": [row["milliseconds_32"], row["milliseconds_224"]]}
-        for peer, run in peers.items():
-            times = []
-            for side in SIZES:
-                try:
-                    times.append(milliseconds(lambda: run(name, pictures[side], options.severity), options.budget))
-                except Exception as error:  # a peer without this corruption
-                    times.append(None)
-                    missing.append(f"{peer} {name} {side}: {type(error).__name__} {error}")
-            result[peer] = times
-        rows.append(result)
-        print(f"{name} done", file=sys.stderr)
+    try:
+        run = PEERS[peer]()
+    except ImportError as error:
+        return {"times": {}, "missing": [f"{peer}: {error}"]}
+    times, missing = {}, []
+    for name in names:
+        times[name] = []
+        for side in SIZES:
+            picture = pattern(side)
+            try:
+                times[name].append(milliseconds(lambda: run(name, picture, severity), budget))
+            except Exception as error:  # a peer without this corruption
+                times[name].append(None)
+                missing.append(f"{peer} {name} {side}: {type(error).__name__} {error}")
+    return {"times": times, "missing": missing}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--severity", type=int, default=3)
+    parser.add_argument("--budget", type=float, default=0.5, help="seconds per measurement of a peer")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="the Python that has a peer: " + ", ".join(PEERS))
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    pythons = dict.fromkeys(PEERS, sys.executable) | dict(peer.split("=", 1) for peer in options.peer)
+    if unknown := set(pythons) - set(PEERS):
+        parser.error(f"unknown peer {', '.join(unknown)}: expected {', '.join(PEERS)}")
+    if options.measure:
+        print(json.dumps(measure(options.measure, sys.stdin.read().split(), options.severity, options.budget)))
+        return
+    rows = [
+        {"corruption": row["corruption"].split(" ")[0].replace("-", "_"), "standard": row["standard"],
+         "tta": [row["milliseconds_32"], row["milliseconds_224"]]}
+        for row in ours(options.severity)]
+    peers, missing = [], []
+    for peer, python in pythons.items():
+        command = [python, __file__, "--measure", peer, "--severity", str(options.severity), "--budget", str(options.budget)]
+        done = subprocess.run(command, input=" ".join(row["corruption"] for row in rows), stdout=subprocess.PIPE, text=True, check=True)
+        result = json.loads(done.stdout)
+        missing += result["missing"]
+        if result["times"]:
+            peers.append(peer)
+        for row in rows:
+            if result["times"]:
+                row[peer] = result["times"][row["corruption"]]
+        print(f"{peer} done", file=sys.stderr)
     if options.json:
         print(json.dumps({"severity": options.severity, "rows": rows, "missing": missing}, indent=1))
         return
