@@ -106,21 +106,26 @@ private func isClose(_ difference: PictureDifference, _ name: String, flat: Bool
     let expected = try #require(cases.det224["\(name)/\(severity)"])
     let picture = try Corruptor(.named(name), severity: severity, table: .imagenet, seed: 0).apply(
       to: Patterns.reference(side: 224), index: 0)
+    let tolerance = name == "defocus_blur" || referenceWithoutAVX512["\(name)/\(severity)"] != nil ? 1 : 0
     for sample in expected.pixels_yx_rgb {
       let start = (sample[0] * 224 + sample[1]) * 3
-      for channel in 0..<3 {
-        #expect(
-          abs(Int(picture.pixels[start + channel]) - sample[2 + channel]) <= (name == "defocus_blur" || name == "gaussian_blur" ? 1 : 0))
-      }
+      for channel in 0..<3 { #expect(abs(Int(picture.pixels[start + channel]) - sample[2 + channel]) <= tolerance) }
     }
     for channel in 0..<3 {
       let sum = stride(from: channel, to: picture.pixels.count, by: 3).reduce(0) { $0 + Int(picture.pixels[$1]) }
       #expect(abs(Double(sum) / (224 * 224) - expected.mean_rgb[channel]) < (name == "gaussian_blur" ? 0.01 : 0.002))
     }
-    // The reference's weights of wide Gaussians come from NumPy's exp for AVX-512, which is off in the last bit: a level in flat areas.
-    if name != "defocus_blur", name != "gaussian_blur" || severity > 3 { #expect(crc32(picture.pixels) == expected.crc32) }
+    if name != "defocus_blur" {
+      #expect(crc32(picture.pixels) == referenceWithoutAVX512["\(name)/\(severity)"] ?? expected.crc32)
+    }
   }
 }
+
+/// NumPy's exp for AVX-512 is off in the last bit, which moves flat areas of the synthetic picture by one level. These are the original's
+/// pictures with NPY_DISABLE_CPU_FEATURES set to the AVX-512 ones, so that exp is the C library's, as it was when the data sets were published.
+private let referenceWithoutAVX512: [String: UInt32] = [
+  "gaussian_blur/1": 3_361_706_289, "gaussian_blur/2": 3_422_980_119, "gaussian_blur/3": 1_672_301_540,
+]
 
 /// The references with photographs, which are not in the repository.
 @Suite(.enabled(if: References.corruptions != nil, "no corruption references; set TTA_CORRUPTION_REFERENCES"))
