@@ -13,6 +13,7 @@ let package = Package(
     .library(name: "Engine", targets: ["Engine"]),
     .library(name: "Safetensors", targets: ["Safetensors"]),
     .library(name: "TorchCheckpoint", targets: ["TorchCheckpoint"]),
+    .library(name: "Onnx", targets: ["Onnx"]),
     .library(name: "ModelIO", targets: ["ModelIO"]),
     .library(name: "TTA", targets: ["TTA"]),
     .library(name: "TTATestKit", targets: ["TTATestKit"]),
@@ -33,7 +34,8 @@ let package = Package(
     .target(name: "Engine", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "Safetensors", dependencies: ["Engine"], swiftSettings: strict),
     .target(name: "TorchCheckpoint", dependencies: ["Engine"], swiftSettings: strict),
-    .target(name: "ModelIO", dependencies: ["Engine", "Safetensors", "TorchCheckpoint"], swiftSettings: strict),
+    .target(name: "Onnx", dependencies: ["Engine"], swiftSettings: strict),
+    .target(name: "ModelIO", dependencies: ["Engine", "Onnx", "Safetensors", "TorchCheckpoint"], swiftSettings: strict),
     .target(name: "TTA", dependencies: ["Engine", "Safetensors", "Vision"], swiftSettings: strict),
     .target(name: "TTATestKit", dependencies: ["Engine", "Safetensors", "ModelIO", "TTA"], swiftSettings: strict),
     .target(

@@ -16,17 +16,20 @@ public struct LoadedModel: Sendable {
   public let source: String
   /// What reading the file took and left out, in sentences.
   public let notes: [String]
+  /// The ONNX file behind the model, if it is one.
+  public let origin: OnnxOrigin?
 }
 
 /// Builds models from weight files.
 public enum ModelLoader {
-  /// Loads a weight file (`WeightFile`), with its rotation head where it has one. What `overrides` says wins over what the file says. Throws when the
+  /// Loads an ONNX file, or a weight file (`WeightFile`) with its rotation head where it has one. What `overrides` says wins over what the file says. Throws when the
   /// architecture or the preprocessing is unknown, when tensors are missing, too many or of another shape (first five of each and the counts), and when a
   /// weight is not finite.
   public static func load(
     path: String, checkpointKey: String? = nil, overrides: ModelDescription = ModelDescription()
   ) throws(TTAError) -> LoadedModel {
-    try load(WeightFile(path: path, checkpointKey: checkpointKey), overrides: overrides)
+    if path.hasSuffix(onnxEnding), checkpointKey == nil { return try load(onnx: path, overrides: overrides) }
+    return try load(WeightFile(path: path, checkpointKey: checkpointKey), overrides: overrides)
   }
   /// Loads from an open safetensors file.
   public static func load(_ file: SafetensorsFile, overrides: ModelDescription = ModelDescription()) throws(TTAError) -> LoadedModel {
@@ -49,16 +52,7 @@ public enum ModelLoader {
     }
     let architecture = try Architecture.named(name)
     file = file.replacing(architecture.olderNames)
-    guard let mean = description.mean, let deviation = description.deviation else {
-      throw TTAError(
-        .usage, "\(file.path): the preprocessing is unknown: no mean and standard deviation",
-        hint:
-          "say --mean R,G,B --std R,G,B (for images in 0…1; --mean 0,0,0 --std 1,1,1 for none), or write them into the file with tta convert"
-      )
-    }
-    guard mean.count == 3, deviation.count == 3, deviation.allSatisfy({ $0 > 0 }) else {
-      throw TTAError(.usage, "mean and std: expected three numbers each, std above 0, got \(mean) and \(deviation)")
-    }
+    let (mean, deviation) = try preprocessing(of: description, file.path)
     var complete = description
     complete.architecture = architecture.name
     complete.inputSize = description.inputSize ?? architecture.defaultInputSize
@@ -72,7 +66,22 @@ public enum ModelLoader {
     if complete.norm == .instanceAware { graph = try graph.withInstanceAwareNorms() }
     if file.names.contains(where: isOfHead) { graph = try RotationHead.add(to: graph) }
     let model = try Model(graph: graph, parameters: try parameters(of: graph, architecture, from: file))
-    return LoadedModel(model: model, description: complete, architecture: architecture.name, source: file.path, notes: file.notes)
+    return LoadedModel(
+      model: model, description: complete, architecture: architecture.name, source: file.path, notes: file.notes, origin: nil)
+  }
+  /// The constants of the input normalisation; throws where they are unknown.
+  static func preprocessing(of description: ModelDescription, _ path: String) throws(TTAError) -> (mean: [Float], deviation: [Float]) {
+    guard let mean = description.mean, let deviation = description.deviation else {
+      throw TTAError(
+        .usage, "\(path): the preprocessing is unknown: no mean and standard deviation",
+        hint:
+          "say --mean R,G,B --std R,G,B (for images in 0…1; --mean 0,0,0 --std 1,1,1 for none), or write them into the file with tta convert"
+      )
+    }
+    guard mean.count == 3, deviation.count == 3, deviation.allSatisfy({ $0 > 0 }) else {
+      throw TTAError(.usage, "mean and std: expected three numbers each, std above 0, got \(mean) and \(deviation)")
+    }
+    return (mean, deviation)
   }
 
   /// Rows of the classifier's weight.

@@ -42,7 +42,7 @@ public struct WeightFile: Sendable {
     } else {
       throw TTAError(
         .unsupported, "\(path): expected a file that ends in \(Self.endings.joined(separator: ", "))",
-        hint: "save the weights as safetensors or with torch.save, or name a built-in model: shapes")
+        hint: "save the weights as safetensors or with torch.save, export the network as .onnx, or name a built-in model: shapes")
     }
   }
   /// The tensors of an open safetensors file.

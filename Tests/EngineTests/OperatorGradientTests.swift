@@ -5,41 +5,11 @@ import TTATestKit
 import Testing
 
 @Suite struct OperatorGradientTests {
-  private func tensor(_ shape: Shape, _ random: inout RandomSource, _ low: Float = -1, _ high: Float = 1) -> Tensor {
-    Tensor((0..<shape.elementCount).map { _ in random.uniform(low, high) }, shape: shape)
-  }
-  /// All gradients of Σ output · weights, inputs first, against central differences.
   private func check(
     _ operation: any DifferentiableOperator, _ input: Tensor, _ parameters: [Tensor], statistics: NormStatistics = .stored, learnt: Int,
     tolerance: Double = 2e-3, step: Float = 1e-2
   ) throws {
-    let probe = OperatorProbe(threads: 2)
-    var random = RandomSource(seed: 8)
-    let shape = try probe.run(operation, inputs: [input], parameters: parameters, statistics: statistics).output.shape
-    let weights = tensor(shape, &random)
-    let exact = try probe.run(operation, inputs: [input], parameters: parameters, statistics: statistics, outputGradient: weights)
-    func loss(_ input: Tensor, _ parameters: [Tensor]) throws -> Double {
-      let output = try probe.run(operation, inputs: [input], parameters: parameters, statistics: statistics).output
-      return zip(output.values, weights.values).reduce(0) { $0 + Double($1.0) * Double($1.1) }
-    }
-    let places = stride(from: 0, to: input.elementCount, by: max(1, input.elementCount / 40)).map { $0 }
-    let numeric = try NumericGradient.of({ try loss($0, parameters) }, at: input, elements: places, step: step)
-    for (place, expected) in zip(places, numeric) {
-      #expect(abs(Double(exact.inputGradients[0].values[place]) - expected) < tolerance * max(1, abs(expected)), "input \(place)")
-    }
-    for p in 0..<learnt {
-      let count = min(20, parameters[p].elementCount)
-      let numeric = try NumericGradient.of(
-        { changed in
-          var all = parameters
-          all[p] = changed
-          return try loss(input, all)
-        }, at: parameters[p], elements: Array(0..<count), step: step)
-      for (place, expected) in numeric.enumerated() {
-        #expect(
-          abs(Double(exact.parameterGradients[p].values[place]) - expected) < tolerance * max(1, abs(expected)), "parameter \(p) \(place)")
-      }
-    }
+    try checkGradients(of: operation, [input], parameters, statistics: statistics, learnt: learnt, tolerance: tolerance, step: step)
   }
 
   @Test(arguments: [Shape([6]), Shape([5, 6])]) func lowRankPairOfTokens(_ shape: Shape) throws {

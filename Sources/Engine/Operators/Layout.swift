@@ -197,14 +197,18 @@ public struct ScaleChannels: DifferentiableOperator {
   }
 }
 
-/// Zeros around channels × rows × columns.
+/// A constant around channels × rows × columns.
 public struct Pad: DifferentiableOperator {
   /// `pad`.
   public static let name = "pad"
   /// Rows above and below, columns on the left and on the right.
   public var top: Int, left: Int, bottom: Int, right: Int
+  /// What is put there.
+  public var value: Float
   /// A layer; numbers of at least 0.
-  public init(top: Int, left: Int, bottom: Int, right: Int) { (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right) }
+  public init(top: Int, left: Int, bottom: Int, right: Int, value: Float = 0) {
+    (self.top, self.left, self.bottom, self.right, self.value) = (top, left, bottom, right, value)
+  }
 
   /// channels × (top + rows + bottom) × (left + columns + right).
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
@@ -218,7 +222,7 @@ public struct Pad: DifferentiableOperator {
     let (from, to) = (call.inputShapes[0], call.outputShape)
     let (x, y) = (call.inputs[0], call.output)
     call.forEachImage { image, _ in
-      (y + image * to.elementCount).update(repeating: 0, count: to.elementCount)
+      (y + image * to.elementCount).update(repeating: value, count: to.elementCount)
       for row in 0..<from[0] * from[1] {
         (y + image * to.elementCount + place(of: row, from, to)).update(from: x + image * from.elementCount + row * from[2], count: from[2])
       }

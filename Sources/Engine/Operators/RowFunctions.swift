@@ -3,7 +3,7 @@
 internal import CKernels
 import Foundation
 
-/// A function of one row: probabilities, log-probabilities, their normaliser, unit length.
+/// A function of rows along the last axis: probabilities, log-probabilities, their normaliser, unit length.
 public struct RowFunction: DifferentiableOperator {
   /// `row function`.
   public static let name = "row function"
@@ -18,49 +18,56 @@ public struct RowFunction: DifferentiableOperator {
   public var function: Function
   /// A layer.
   public init(_ function: Function) { self.function = function }
-  /// The row, or one value.
+  /// The input's shape; the normaliser is one value per row.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
-    guard inputs.count == 1, inputs[0].rank == 1, inputs[0][0] > 0 else { throw wrongInputs(Self.name, expected: "one row", got: inputs) }
-    return function == .logSumExp ? [1] : inputs[0]
+    guard inputs.count == 1, let width = inputs[0].dimensions.last, width > 0 else {
+      throw wrongInputs(Self.name, expected: "one value of rows", got: inputs)
+    }
+    return function == .logSumExp ? Shape(inputs[0].dimensions.dropLast() + [1]) : inputs[0]
   }
-  /// Image by image.
+  /// Number and length of the rows of a batch.
+  private func rows(_ shape: Shape, images: Int) -> (count: Int, width: Int) {
+    let width = shape[shape.rank - 1]
+    return (images * (shape.elementCount / width), width)
+  }
+  /// Row by row.
   public func forward(_ call: borrowing OperatorCall) {
-    let width = call.inputShapes[0][0]
+    let (count, width) = rows(call.inputShapes[0], images: call.images)
     let (x, y, function) = (call.inputs[0], call.output, function)
-    call.forEachImage { image, _ in
-      let row = x + image * width
+    call.forEachUnit(count) { index, _ in
+      let row = x + index * width
       switch function {
-      case .softmax: ck_softmax_rows(row, y + image * width, 1, width)
-      case .logSoftmax: ck_log_softmax_rows(row, y + image * width, 1, width)
-      case .logSumExp: y[image] = logSumExp(row, width)
+      case .softmax: ck_softmax_rows(row, y + index * width, 1, width)
+      case .logSoftmax: ck_log_softmax_rows(row, y + index * width, 1, width)
+      case .logSumExp: y[index] = logSumExp(row, width)
       case .unitLength(let epsilon):
         let length = max(Float(ck_sum_of_squares(row, width).squareRoot()), epsilon)
-        for i in 0..<width { y[image * width + i] = row[i] / length }
+        for i in 0..<width { y[index * width + i] = row[i] / length }
       }
     }
   }
   /// What the derivative is written in.
   public func retained(forParameters: Bool) -> RetainedValues { [.inputs, .output] }
-  /// Image by image.
+  /// Row by row.
   public func backward(_ call: borrowing GradientCall) {
     guard let gradient = call.inputGradients[0] else { return }
-    let width = call.call.inputShapes[0][0]
+    let (count, width) = rows(call.call.inputShapes[0], images: call.call.images)
     let (x, y, gy, function) = (call.call.inputs[0], call.call.output, call.outputGradient, function)
-    call.call.forEachImage { image, _ in
-      let (row, target) = (x + image * width, gradient + image * width)
+    call.call.forEachUnit(count) { index, _ in
+      let (row, target) = (x + index * width, gradient + index * width)
       switch function {
-      case .softmax: ck_softmax_rows_backward(y + image * width, gy + image * width, target, 1, width)
+      case .softmax: ck_softmax_rows_backward(y + index * width, gy + index * width, target, 1, width)
       case .logSoftmax:
         var sum: Float = 0
-        for i in 0..<width { sum += gy[image * width + i] }
-        for i in 0..<width { target[i] = gy[image * width + i] - expf(y[image * width + i]) * sum }
-      case .logSumExp: for i in 0..<width { target[i] = gy[image] * expf(row[i] - y[image]) }
+        for i in 0..<width { sum += gy[index * width + i] }
+        for i in 0..<width { target[i] = gy[index * width + i] - expf(y[index * width + i]) * sum }
+      case .logSumExp: for i in 0..<width { target[i] = gy[index] * expf(row[i] - y[index]) }
       case .unitLength(let epsilon):
         let length = Float(ck_sum_of_squares(row, width).squareRoot())
         var product: Float = 0
-        for i in 0..<width { product += gy[image * width + i] * y[image * width + i] }
+        for i in 0..<width { product += gy[index * width + i] * y[index * width + i] }
         if length <= epsilon { product = 0 }
-        for i in 0..<width { target[i] = (gy[image * width + i] - y[image * width + i] * product) / max(length, epsilon) }
+        for i in 0..<width { target[i] = (gy[index * width + i] - y[index * width + i] * product) / max(length, epsilon) }
       }
     }
   }

@@ -12,7 +12,7 @@ import Vision
 struct ModelOptions: ParsableArguments {
   @Option(
     name: .long,
-    help: ArgumentHelp("A built-in model (shapes), a .safetensors file, or a PyTorch checkpoint (.pt, .pth).", valueName: "model"))
+    help: ArgumentHelp("A built-in model (shapes), a .safetensors file, a PyTorch checkpoint (.pt, .pth), or an .onnx file.", valueName: "model"))
   var model: String?
   @Option(name: .long, help: ArgumentHelp("Which dictionary of a PyTorch checkpoint holds the weights.", valueName: "key"))
   var checkpointKey: String?
@@ -40,7 +40,7 @@ struct ModelOptions: ParsableArguments {
     }
     if path == "shapes" { return try BuiltinModel.load() }
     var file = ModelDescription()
-    let ending = WeightFile.endings.filter { path.hasSuffix($0) }.max { $0.count < $1.count } ?? ""
+    let ending = (WeightFile.endings + [ModelLoader.onnxEnding]).filter { path.hasSuffix($0) }.max { $0.count < $1.count } ?? ""
     let side = path.dropLast(ending.count) + ".tta.yaml"
     if FileManager.default.fileExists(atPath: String(side)) { file = try describe(ConfigurationFile.read(String(side))) }
     let key = checkpointKey ?? section?["checkpoint_key"]?.text
