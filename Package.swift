@@ -60,7 +60,7 @@ let package = Package(
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "Safetensors", "TTATestKit"], swiftSettings: strict),
     .testTarget(
-      name: "ModelIOTests", dependencies: ["ModelIO", "Engine", "Safetensors", "TorchCheckpoint", "TTA", "TTATestKit"],
+      name: "ModelIOTests", dependencies: ["ModelIO", "Onnx", "Engine", "Safetensors", "TorchCheckpoint", "TTA", "TTATestKit"],
       swiftSettings: strict),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(

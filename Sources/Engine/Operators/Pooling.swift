@@ -15,19 +15,23 @@ public struct Pooling: DifferentiableOperator {
   }
   /// What is taken.
   public var kind: Kind
-  /// Window, step and padding (the same on opposite sides).
-  public var kernel: Convolution.Pair, stride: Convolution.Pair, padding: Convolution.Pair
+  /// Window and step.
+  public var kernel: Convolution.Pair, stride: Convolution.Pair
+  /// Padding above and on the left, and below and on the right.
+  public var padding: Convolution.Pair, paddingAfter: Convolution.Pair
   /// Whether a last window may begin inside the picture and end outside.
   public var roundsUp: Bool
 
-  /// A pooling layer.
+  /// A pooling layer; `paddingAfter` is `padding` unless given, and must be where padding counts in the divisor.
   public init(
-    _ kind: Kind, kernel: Convolution.Pair, stride: Convolution.Pair, padding: Convolution.Pair = .init(0), roundsUp: Bool = false
+    _ kind: Kind, kernel: Convolution.Pair, stride: Convolution.Pair, padding: Convolution.Pair = .init(0),
+    paddingAfter: Convolution.Pair? = nil, roundsUp: Bool = false
   ) {
     (self.kind, self.kernel, self.stride, self.padding, self.roundsUp) = (kind, kernel, stride, padding, roundsUp)
+    self.paddingAfter = paddingAfter ?? padding
   }
-  private func length(_ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int) -> Int {
-    let span = size + 2 * padding - kernel
+  private func length(_ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ after: Int) -> Int {
+    let span = size + padding + after - kernel
     guard span >= 0 else { return 0 }
     var count = (span + (roundsUp ? stride - 1 : 0)) / stride + 1
     if roundsUp, (count - 1) * stride >= size + padding { count -= 1 }
@@ -35,9 +39,11 @@ public struct Pooling: DifferentiableOperator {
   }
   /// channels × rows × columns.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
-    guard inputs.count == 1, inputs[0].rank == 3 else { throw wrongInputs(Self.name, expected: "one image", got: inputs) }
-    let height = length(inputs[0][1], kernel.height, stride.height, padding.height)
-    let width = length(inputs[0][2], kernel.width, stride.width, padding.width)
+    guard inputs.count == 1, inputs[0].rank == 3, padding == paddingAfter || kind != .average(countsPadding: true) else {
+      throw wrongInputs(Self.name, expected: "one image, padded alike on opposite sides where padding counts", got: inputs)
+    }
+    let height = length(inputs[0][1], kernel.height, stride.height, padding.height, paddingAfter.height)
+    let width = length(inputs[0][2], kernel.width, stride.width, padding.width, paddingAfter.width)
     guard height > 0, width > 0 else {
       throw wrongInputs(Self.name, expected: "an image of at least \(kernel.height)×\(kernel.width) pixels", got: inputs)
     }

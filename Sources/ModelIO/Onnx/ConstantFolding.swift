@@ -48,6 +48,7 @@ enum ConstantFolding {
     case "Where":
       guard let yes = input(1), let no = input(2) else { return nil }
       return chosen(first, yes, no)
+    case "Mod" where node.flag("fmod"): return nil
     case "Add", "Sub", "Mul", "Div", "Mod", "Equal", "Less", "Greater", "Pow", "Min", "Max", "And", "Or":
       guard let second = input(1) else { return nil }
       return arithmetic(node.operation, first, second)

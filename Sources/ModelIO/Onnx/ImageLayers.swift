@@ -57,11 +57,28 @@ extension OnnxImporter {
       kernel: .init(kernel[0], kernel[1]), stride: .init(stride[0], stride[1]), dilation: .init(dilation[0], dilation[1]),
       padding: .init(top: pads[0], bottom: pads[2], left: pads[1], right: pads[3]))
   }
-  mutating func convolution(_ x: ImageView, _ weight: TracedConstant?, _ bias: TracedConstant?, _ node: OnnxNode) throws(TTAError) -> ImageView {
+  /// A layer of one dimension as one of two: rows of height 1. The node, and whether it was widened.
+  private func planar(_ node: OnnxNode, _ x: ImageView) -> (node: OnnxNode, x: ImageView, isWidened: Bool) {
+    guard x.axes.count == 3 else { return (node, x, false) }
+    var wide = node
+    for (name, idle) in [("kernel_shape", 1), ("strides", 1), ("dilations", 1)] {
+      if let list = node.integers(name), list.count == 1 { wide.attributes[name] = .integers([idle] + list) }
+    }
+    if let pads = node.integers("pads"), pads.count == 2 { wide.attributes["pads"] = .integers([0, pads[0], 0, pads[1]]) }
+    return (wide, x.inserting(at: 2), true)
+  }
+  private func narrowed(_ x: ImageView, _ isWidened: Bool) -> ImageView {
+    var result = x
+    if isWidened { result.axes.remove(at: 2) }
+    return result
+  }
+  mutating func convolution(_ given: ImageView, _ weight: TracedConstant?, _ bias: TracedConstant?, _ written: OnnxNode) throws(TTAError) -> ImageView {
     guard let weight else { throw refuse("a convolution whose weights depend on the images") }
-    guard let shape = weight.lengths.fixed, shape.count == 4 else { throw refuse("a convolution of \(weight.lengths.count - 2) dimensions") }
+    let (node, x, isWidened) = planar(written, given)
+    guard var shape = weight.lengths.fixed, shape.count == given.axes.count else { throw refuse("a convolution of \(weight.lengths.count - 2) dimensions") }
+    if isWidened { shape.insert(1, at: 2) }
     let input = x.imageLengths
-    guard input.count == 4 else { throw refuse("a convolution of \(input.count) axes") }
+    guard input.count == 4 else { throw refuse("a convolution of \(input.count - 2) dimensions") }
     let window = try window(node, kernel: Array(shape[2...]), input: Array(input[2...]))
     let groups = node.integer("group", 1)
     guard groups > 0, shape[1] * groups == input[1] else {
@@ -74,26 +91,26 @@ extension OnnxImporter {
     let operation = Convolution(
       filters: shape[0], kernel: window.kernel, stride: window.stride, padding: window.padding, dilation: window.dilation, groups: groups,
       hasBias: parameters.count > 1)
-    return try planes(x, node, operation, parameters)
+    return narrowed(try planes(x, node, operation, parameters), isWidened)
   }
-  mutating func pooled(_ given: ImageView, _ node: OnnxNode) throws(TTAError) -> ImageView {
-    var x = given
+  mutating func pooled(_ given: ImageView, _ written: OnnxNode) throws(TTAError) -> ImageView {
+    let (node, wide, isWidened) = planar(written, given)
+    var x = wide
     guard let kernel = node.integers("kernel_shape"), kernel.count == 2, x.axes.count == 4 else { throw refuse("pooling of \(x.axes.count - 2) dimensions") }
-    guard node.outputs.count == 1 || node.outputs[1].isEmpty else { throw refuse("the places of maxima") }
     let window = try window(node, kernel: kernel, input: Array(x.imageLengths[2...]))
     guard window.dilation == .init(1), node.integer("storage_order", 0) == 0 else { throw refuse("pooling with gaps") }
     let isMaximum = node.operation == "MaxPool"
     var padding = Convolution.Pair(window.padding.top, window.padding.left)
-    if window.padding.top != window.padding.bottom || window.padding.left != window.padding.right {
-      guard isMaximum || node.flag("count_include_pad") else { throw refuse("a mean with other padding on opposite sides") }
-      let pad = Pad(
-        top: window.padding.top, left: window.padding.left, bottom: window.padding.bottom, right: window.padding.right,
-        value: isMaximum ? -.infinity : 0)
+    var after = Convolution.Pair(window.padding.bottom, window.padding.right)
+    if padding != after, !isMaximum, node.flag("count_include_pad") {
+      let pad = Pad(top: padding.height, left: padding.width, bottom: after.height, right: after.width)
       x = try planes(x, OnnxNode("Pad", [], node.outputs, name: node.layerName + ".pad"), pad)
-      padding = .init(0)
+      (padding, after) = (.init(0), .init(0))
     }
     let kind: Pooling.Kind = isMaximum ? .maximum : .average(countsPadding: node.flag("count_include_pad"))
-    return try planes(x, node, Pooling(kind, kernel: window.kernel, stride: window.stride, padding: padding, roundsUp: node.flag("ceil_mode")))
+    let operation = Pooling(
+      kind, kernel: window.kernel, stride: window.stride, padding: padding, paddingAfter: after, roundsUp: node.flag("ceil_mode"))
+    return narrowed(try planes(x, node, operation), isWidened)
   }
   mutating func pooledGlobally(_ x: ImageView, _ node: OnnxNode) throws(TTAError) -> ImageView {
     let (place, leading) = try images(x, node)
@@ -144,7 +161,7 @@ extension OnnxImporter {
   }
   mutating func layerNorm(_ x: ImageView, _ scale: TracedConstant?, _ shift: TracedConstant?, _ node: OnnxNode) throws(TTAError) -> ImageView {
     let axis = try axis(node.integer("axis", -1), of: x)
-    guard let scale, !x.axes[axis...].joined().contains(.batch), node.outputs.dropFirst().allSatisfy(\.isEmpty) else { throw refuse("a norm of this kind") }
+    guard let scale, !x.axes[axis...].joined().contains(.batch) else { throw refuse("a norm of this kind") }
     let width = x.imageLengths[axis...].reduce(1, *)
     let zeros = TracedConstant(Tensor(zeros: [width]))
     let parameters = [

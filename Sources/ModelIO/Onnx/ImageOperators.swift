@@ -3,9 +3,10 @@
 import Engine
 import Onnx
 
-extension OnnxImporter {
+/// What the import of ONNX files reads.
+public enum OnnxSupport {
   /// Tiers A to C of the operators of image classifiers, and what older networks need beside them.
-  static let operators: [String] =
+  public static let operators: [String] =
     [
       "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "Div",
       "Dropout", "Elu", "Erf", "Exp", "Expand", "Flatten", "Gather", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
@@ -14,7 +15,9 @@ extension OnnxImporter {
       "ReduceMean", "ReduceSum", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze",
       "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze",
     ]
+}
 
+extension OnnxImporter {
   /// The outputs of one node.
   mutating func image(_ node: OnnxNode, _ inputs: [TracedValue?]) throws(TTAError) -> [TracedValue] {
     func constant(_ k: Int) -> TracedConstant? {
@@ -60,7 +63,7 @@ extension OnnxImporter {
       let order = node.integers("perm") ?? Array(x.axes.indices.reversed())
       guard order.sorted() == Array(x.axes.indices) else { throw refuse("the order \(order) of \(x.axes.count) axes", .invalidData) }
       return [.image(x.transposed(order))]
-    case "Reshape": return [.image(try reshaped(view(0), to: constant(1)?.integers ?? node.extents("shape"), zeroCopies: !node.flag("allowzero")))]
+    case "Reshape": return [.image(try reshaped(view(0), to: constant(1)?.integers ?? node.extents("shape"), zeroCopies: !node.flag("allowzero"), node))]
     case "Flatten": return [.image(try flattened(view(0), at: node.integer("axis", 1)))]
     case "Unsqueeze", "Squeeze": return [.image(try withAxes(view(0), node, node.axes(constant(1))))]
     case "Expand":
@@ -110,11 +113,15 @@ extension OnnxImporter {
 
   // MARK: - Views
 
-  func reshaped(_ x: ImageView, to target: [Extent]?, zeroCopies: Bool) throws(TTAError) -> ImageView {
+  mutating func reshaped(_ x: ImageView, to target: [Extent]?, zeroCopies: Bool, _ node: OnnxNode) throws(TTAError) -> ImageView {
     guard let target else { throw refuse("a shape that depends on the images") }
-    guard let lengths = TracedShapes.resolve(target, from: x.lengths, zeroCopies: zeroCopies),
-      let result = x.reshaped(to: lengths, declaredBatch: tracer.declaredBatch)
-    else { throw refuse("the shape \(target.text) for \(x.lengths.text)") }
+    guard let lengths = TracedShapes.resolve(target, from: x.lengths, zeroCopies: zeroCopies) else {
+      throw TTAError(.invalidData, "the shape \(target.text) for \(x.lengths.text)")
+    }
+    if let result = x.reshaped(to: lengths, declaredBatch: tracer.declaredBatch) { return result }
+    // Axes that have to be cut across gaps in memory.
+    let settled = x.gathered(in: try tracer.node(of: x, for: node.layerName))
+    guard let result = settled.reshaped(to: lengths, declaredBatch: tracer.declaredBatch) else { throw refuse("the shape \(target.text) for \(x.lengths.text)") }
     return result
   }
   func flattened(_ x: ImageView, at given: Int) throws(TTAError) -> ImageView {
@@ -155,18 +162,30 @@ extension OnnxImporter {
         step = step.flatMap { $0 * indices.lengths[k] }
       }
       guard offset == 0, step == x.lengths[0] else { throw refuse("a gather of some of the batch") }
-      return try reshaped(x, to: indices.lengths, zeroCopies: false)
+      return try reshaped(x, to: indices.lengths, zeroCopies: false, node)
     }
     guard let list = indices.integers?.fixed, x.lengths[axis].isFixed else { throw refuse("a gather along the batch") }
     let length = x.lengths[axis].fixed
     let places = list.map { $0 < 0 ? $0 + length : $0 }
     guard places.allSatisfy({ $0 >= 0 && $0 < length }) else { throw TTAError(.invalidData, "places \(list) of an axis of \(length)") }
     let step = places.count > 1 ? places[1] - places[0] : 1
-    guard step > 0, indices.lengths.count <= 1, zip(places, places.dropFirst()).allSatisfy({ $1 - $0 == step }),
-      var result = try joinable(x, axis, node).sliced(axis, from: places[0], count: places.count, stride: step)
-    else { throw refuse("a gather of uneven places") }
-    if indices.lengths.isEmpty { result.axes.remove(at: axis) }
-    return result
+    let whole = try joinable(x, axis, node)
+    guard let first = places.first else { throw refuse("a gather of nothing", .invalidData) }
+    var result: ImageView
+    if step > 0, zip(places, places.dropFirst()).allSatisfy({ $1 - $0 == step }),
+      let even = whole.sliced(axis, from: first, count: places.count, stride: step)
+    {
+      result = even
+    } else {
+      let parts = places.compactMap { whole.sliced(axis, from: $0, count: 1, stride: 1) }
+      guard parts.count == places.count, places.count <= 4096 else { throw refuse("a gather of \(places.count) uneven places") }
+      let joining = OnnxNode("Concat", [], node.outputs, name: node.layerName + ".gather", attributes: ["axis": .integer(axis)])
+      result = try concatenated(parts.map { .image($0) }, joining)
+    }
+    // The axis becomes as many as the places have.
+    let lengths = result.lengths[..<axis] + indices.lengths + result.lengths[(axis + 1)...]
+    guard let shaped = result.reshaped(to: Array(lengths), declaredBatch: nil) else { throw refuse("places of \(indices.lengths.count) axes") }
+    return shaped
   }
   /// A view whose axis is one piece.
   private mutating func joinable(_ x: ImageView, _ axis: Int, _ node: OnnxNode) throws(TTAError) -> ImageView {
@@ -217,6 +236,7 @@ extension OnnxImporter {
     let axis = try axis(node.integer("axis", 0), of: first)
     guard first.lengths[axis].isFixed else { throw refuse("joining batches") }
     if values.count == 1 { return first }
+    if values.count == 2, case .constant(let none) = values[0], none.lengths == [0] { return first }
     // A learnt token in front of a sequence.
     if values.count == 2, case .constant(let token) = values[0], case .image(let x) = values[1], axis > 0, x.axes.count == 3, x.axes[0] == [.batch], axis == 1,
       let tensor = token.numbers, token.lengths.count == 3, token.lengths[1] == 1, token.lengths[2] == x.lengths[2]

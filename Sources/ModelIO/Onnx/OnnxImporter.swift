@@ -35,7 +35,7 @@ struct OnnxImporter {
     importer.values[input] = .image(ImageView(node: normalized, leading: [.batch], shape: shape.dimensions))
     guard let output = file.outputs.first?.name else { throw TTAError(.invalidData, "\(file.path): the graph has no output") }
     if file.outputs.count > 1 { importer.notes.append("of \(file.outputs.count) outputs, \(output) is taken as the logits") }
-    let logits = try importer.trace(to: [output])[0]
+    guard let logits = try importer.trace(to: [output])[0] else { throw TTAError(.internal, "no logits") }
     return try importer.finish(logits, output)
   }
 
@@ -73,8 +73,8 @@ struct OnnxImporter {
     return (input.name, [3, size[0], size[1]], lengths[0].flatMap { $0 > 0 ? $0 : nil })
   }
 
-  /// Follows the graph until the named values are known.
-  mutating func trace(to outputs: [String]) throws(TTAError) -> [TracedValue] {
+  /// Follows the graph to the named values; those behind the first may be unknown unless it has to be complete.
+  mutating func trace(to outputs: [String], isComplete: Bool = true) throws(TTAError) -> [TracedValue?] {
     for (name, tensor) in file.initializers where values[name] == nil { values[name] = .constant(try constant(tensor, origin: name)) }
     var small: [String: Tensor] = [:]
     for (name, value) in values { if case .constant(let constant) = value { small[name] = constant.numbers } }
@@ -89,12 +89,10 @@ struct OnnxImporter {
         throw TTAError(error.code, "\(file.path): node \(node.title): \(error.message)", hint: error.hint, cause: error)
       }
     }
-    var result: [TracedValue] = []
-    for output in outputs {
-      guard let value = values[output] else { throw TTAError(.invalidData, "\(file.path): no node gives the output \"\(output)\"") }
-      result.append(value)
+    if let missing = outputs.first(where: { values[$0] == nil }), isComplete || missing == outputs.first {
+      throw TTAError(.invalidData, "\(file.path): no node gives the output \"\(missing)\"", hint: "the file is damaged; export the model again")
     }
-    return result
+    return outputs.map { values[$0] }
   }
   func constant(_ tensor: OnnxTensor, origin: String? = nil) throws(TTAError) -> TracedConstant {
     tensor.type.isInteger

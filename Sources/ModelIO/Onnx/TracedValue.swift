@@ -203,7 +203,18 @@ struct ImageView {
   /// The same values under other axes; nil where that would tear an axis of the batch apart. `declaredBatch`: the batch that a file fixes, whose
   /// length the new axes may contain as a plain number.
   func reshaped(to lengths: [Extent], declaredBatch: Int?) -> ImageView? {
-    var rest = Array(axes.joined().filter { if case .run(1, _) = $0 { false } else { true } })
+    var rest: [AxisPart] = []
+    for part in axes.joined() {
+      if case .run(let length, let step) = part {
+        if length == 1 { continue }
+        // Neighbours that follow each other in memory can be cut anywhere.
+        if case .run(let before, let stride)? = rest.last, stride == length * step {
+          rest[rest.count - 1] = .run(length: before * length, step: step)
+          continue
+        }
+      }
+      rest.append(part)
+    }
     rest.reverse()
     var result = self
     result.axes = []
