@@ -7,12 +7,12 @@ import TTA
 import Testing
 
 @Suite struct ArchitectureTests {
-  private struct Case: Decodable {
+  struct Case: Decodable {
     var input_size: Int, images: Int
     var source: [Double], batch: [Double], tent: [Double]
     var source_drift: Double, batch_drift: Double, tent_drift: Double
   }
-  private static let cases: [String: Case] = {
+  static let cases: [String: Case] = {
     let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../Goldens/architectures/expected.json")
     return (try? JSONDecoder().decode([String: Case].self, from: Data(contentsOf: url))) ?? [:]
   }()
@@ -34,7 +34,7 @@ import Testing
     }
     return tensor
   }
-  private static func value(_ info: ParameterInfo) -> Tensor {
+  static func value(_ info: ParameterInfo) -> Tensor {
     switch info.role {
     case .token: return uniform(info.name, info.shape, -0.05, 0.05)
     case .normScale, .runningVariance: return uniform(info.name, info.shape, 0.5, 1.5)
@@ -52,12 +52,20 @@ import Testing
     #expect(tested.count == Self.cases.count)
   }
 
+  /// TENT with a step that PyTorch's references use.
+  static let tent = OptionTree.keys([
+    "name": .text("tent"), "optimizer": .text("sgd"), "learning_rate": .number(1e-4), "momentum": .number(0),
+  ])
+  static func images(_ expected: Case) -> Tensor { uniform("images", [expected.images, 3, expected.input_size, expected.input_size], 0, 1) }
+
   @Test(arguments: cases.keys.sorted()) func agreesWithPyTorch(_ name: String) throws {
     let expected = try #require(Self.cases[name])
     let graph = try Architecture.named(name).graph(.init(classes: 10, inputSize: expected.input_size))
-    let model = try Model(graph: graph, parameters: Parameters(graph.parameters.map(Self.value)))
-    let shape: Shape = [expected.images, 3, expected.input_size, expected.input_size]
-    let images = Self.uniform("images", shape, 0, 1)
+    try Self.compare(Model(graph: graph, parameters: Parameters(graph.parameters.map(Self.value))), named: name, with: expected)
+  }
+  /// Source, batch statistics, and one step of TENT against PyTorch in float64.
+  static func compare(_ model: Model, named name: String, with expected: Case) throws {
+    let images = images(expected)
     // Winograd convolutions round more often: six times PyTorch's drift instead of four.
     for (lowering, allowed) in [(Lowering.exact, 4.0), (.fast, 6)] {
       let executor = Executor(threads: 2, lowering: lowering)
@@ -70,16 +78,11 @@ import Testing
       }
       var source = try AdaptationRuntime(model, Registry.current.compose(.keys(["name": .text("source")])))
       check("source", try source.process(Batch(images), on: executor).scores.tensor, expected.source, expected.source_drift)
-      guard !graph.normNodes.isEmpty else { continue }
-      var tent = try AdaptationRuntime(
-        model,
-        Registry.current.compose(
-          .keys([
-            "name": .text("tent"), "optimizer": .text("sgd"), "learning_rate": .number(1e-4), "momentum": .number(0),
-          ])))
-      check("batch statistics", try tent.process(Batch(images), on: executor).scores.tensor, expected.batch, expected.batch_drift)
+      guard !model.graph.normNodes.isEmpty else { continue }
+      var adapted = try AdaptationRuntime(model, Registry.current.compose(tent))
+      check("batch statistics", try adapted.process(Batch(images), on: executor).scores.tensor, expected.batch, expected.batch_drift)
       check(
-        "after one step", try tent.predict(Batch(images), on: executor).scores.tensor, expected.tent,
+        "after one step", try adapted.predict(Batch(images), on: executor).scores.tensor, expected.tent,
         max(expected.batch_drift, expected.tent_drift))
     }
   }

@@ -64,3 +64,18 @@ private func halfToFloat(_ bits: UInt16) -> Float {
   default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
   }
 }
+
+/// Single precision to IEEE half, rounded to nearest even; too large values become infinite.
+package func floatToHalf(_ value: Float) -> UInt16 {
+  let bits = value.bitPattern
+  let sign = UInt16(bits >> 16 & 0x8000)
+  let magnitude = bits & 0x7FFF_FFFF
+  if magnitude >= 0x7F80_0000 { return sign | 0x7C00 | (magnitude > 0x7F80_0000 ? 0x200 : 0) }
+  if magnitude >= 0x477F_F000 { return sign | 0x7C00 }
+  if magnitude < 0x3880_0000 {
+    let scaled = Float(bitPattern: magnitude) * 0x1p24
+    return sign | UInt16(scaled.rounded(.toNearestOrEven))
+  }
+  let rounded = magnitude + 0xFFF + (magnitude >> 13 & 1)
+  return sign | UInt16((rounded - 0x3800_0000) >> 13)
+}

@@ -7,6 +7,8 @@ import Onnx
 struct ParameterSource: Hashable, Sendable {
   /// The tensor's name: an initialiser, or a value that is an initialiser under another name.
   var tensor: String
+  /// Its shape in the file.
+  var shape: Shape
   /// Whether rows are the file's columns.
   var isTransposed = false
 }
@@ -85,6 +87,12 @@ struct GraphTracer {
       result = try cached(key) { tracer throws(TTAError) in
         if let axes = Self.permutation(of: base, giving: view, shape) {
           return try tracer.add(name + ".permute", Permute(axes), [view.node])
+        }
+        if base.rank == 2, shape == [base[1]], runs.count == 1, runs[0].step == 1, view.offset % base[1] == 0 {
+          return try tracer.add(name + ".token", SelectToken(view.offset / base[1]), [view.node])
+        }
+        if base.rank == 3, shape == [base[1] * base[2], base[0]], view.isPermutation(of: base.elementCount), runs.map(\.step) == [1, shape[0]] {
+          return try tracer.add(name + ".tokens", FlattenToTokens(), [view.node])
         }
         let operation = StridedView(offset: view.offset, lengths: key.lengths, steps: key.steps, shape: shape)
         return try tracer.add(name + ".view", operation, [view.node])

@@ -179,7 +179,7 @@ extension OnnxImporter {
       throw TTAError(.invalidData, "values of shapes \(own.text) and \(constant.lengths.text)")
     }
     let shape = lengths.map { $0.isFixed ? $0.fixed : 1 }
-    let source = constant.origin != nil && !input.isEmpty ? ParameterSource(tensor: input) : nil
+    let source = constant.origin != nil && !input.isEmpty ? ParameterSource(tensor: input, shape: tensor.shape) : nil
     func parameter(_ role: ParameterRole, _ shape: Shape) -> GraphTracer.Parameter {
       GraphTracer.Parameter(name: input.isEmpty ? name + ".constant" : input, role: role, tensor: tensor.reshaped(to: shape), source: source)
     }
@@ -190,7 +190,7 @@ extension OnnxImporter {
       switch operation {
       case .multiply:
         let place = try tracer.node(of: wide, as: planes, for: name)
-        return ImageView(node: try tracer.add(name, ScaleChannels(isLast: false), [place], [parameter(.weight, channels)]), leading: [.batch], shape: planes.dimensions)
+        return ImageView(node: try tracer.add(name, ScaleChannels(isLast: false), [place], [parameter(.weight, tensor.shape)]), leading: [.batch], shape: planes.dimensions)
       case .add:
         let place = try tracer.node(of: wide, as: planes, for: name)
         // Behind factors of its own it is one layer with them.
@@ -282,14 +282,14 @@ extension OnnxImporter {
     var parameters = [
       GraphTracer.Parameter(
         name: weight.name, role: .weight, tensor: scaled(stored, scale.weight),
-        source: isOwn && scale.weight == 1 ? ParameterSource(tensor: weight.name, isTransposed: weight.isTransposed) : nil)
+        source: isOwn && scale.weight == 1 ? ParameterSource(tensor: weight.name, shape: given.shape, isTransposed: weight.isTransposed) : nil)
     ]
     if let bias, let value = bias.value?.numbers {
       guard value.elementCount == stored.shape[0] || value.elementCount == 1 else {
         throw TTAError(.invalidData, "expected \(stored.shape[0]) values of the offset \(bias.name), got \(value.elementCount)")
       }
       let whole = value.elementCount == stored.shape[0] ? value.reshaped(to: [stored.shape[0]]) : Tensor(repeating: value.values[0], shape: [stored.shape[0]])
-      let place = bias.value?.origin != nil && scale.bias == 1 && value.shape == whole.shape ? ParameterSource(tensor: bias.name) : nil
+      let place = bias.value?.origin != nil && scale.bias == 1 && value.elementCount == whole.elementCount ? ParameterSource(tensor: bias.name, shape: value.shape) : nil
       parameters.append(GraphTracer.Parameter(name: bias.name, role: .bias, tensor: scaled(whole, scale.bias), source: place))
     }
     let place = try tracer.node(of: x, as: x.axes.count <= 2 ? Shape([last.fixed]).prefixed(x.count / last.fixed) : nil, for: node.layerName)

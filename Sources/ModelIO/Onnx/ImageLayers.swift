@@ -23,7 +23,7 @@ extension OnnxImporter {
     guard let tensor = constant.numbers, tensor.elementCount == shape.elementCount else {
       throw TTAError(.invalidData, "expected \(shape) values of \(name), got \(constant.lengths.text)")
     }
-    let source = constant.origin != nil && tensor.shape == shape ? ParameterSource(tensor: name) : nil
+    let source = constant.origin == nil ? nil : ParameterSource(tensor: name, shape: tensor.shape)
     return GraphTracer.Parameter(name: name, role: role, tensor: tensor.reshaped(to: shape), source: source)
   }
 
@@ -144,7 +144,7 @@ extension OnnxImporter {
     let groups = node.operation == "InstanceNormalization" ? channels : node.integer("num_groups", 1)
     func perChannel(_ constant: TracedConstant) throws(TTAError) -> TracedConstant {
       guard let tensor = constant.numbers else { throw refuse("a norm of this kind") }
-      if tensor.elementCount == channels { return tensor.shape == [channels] ? constant : TracedConstant(tensor.reshaped(to: [channels])) }
+      if tensor.elementCount == channels { return constant }
       guard tensor.elementCount == groups, channels % groups == 0 else {
         throw TTAError(.invalidData, "expected \(channels) values of the norm, got \(tensor.elementCount)")
       }

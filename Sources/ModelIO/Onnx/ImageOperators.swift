@@ -245,7 +245,7 @@ extension OnnxImporter {
       let width = x.lengths[2].fixed
       let parameter = GraphTracer.Parameter(
         name: tokenName(node.inputs[0]) ?? node.layerName + ".token", role: .token, tensor: tensor.reshaped(to: [1, 1, width]),
-        source: tokenName(node.inputs[0]).map { ParameterSource(tensor: $0) })
+        source: tokenName(node.inputs[0]).map { ParameterSource(tensor: $0, shape: tensor.shape) })
       let joined = try tracer.add(node.layerName, PrependToken(), [place], [parameter])
       return ImageView(node: joined, leading: [.batch], shape: tracer.shape(of: joined).dimensions)
     }

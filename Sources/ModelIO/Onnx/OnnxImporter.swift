@@ -78,7 +78,7 @@ struct OnnxImporter {
     for (name, tensor) in file.initializers where values[name] == nil { values[name] = .constant(try constant(tensor, origin: name)) }
     var small: [String: Tensor] = [:]
     for (name, value) in values { if case .constant(let constant) = value { small[name] = constant.numbers } }
-    for node in file.nodes where node.operation == "Constant" || node.operation == "Identity" {
+    for node in file.nodes where ["Constant", "Identity", "CastLike"].contains(node.operation) {
       guard let output = node.outputs.first else { continue }
       small[output] = node.operation == "Constant" ? try literal(node)?.numbers : node.inputs.first.flatMap { small[$0] }
     }

@@ -16,7 +16,9 @@ struct OnnxPatterns {
     var patterns = OnnxPatterns(nodes: nodes, constants: constants)
     for (index, node) in nodes.enumerated() {
       for output in node.outputs { patterns.producer[output] = index }
-      for input in node.inputs { patterns.readers[input, default: 0] += 1 }
+      // A constant cast like another value does not read it.
+      let isConstant = node.operation == "CastLike" && node.inputs.first.map { constants($0) != nil } == true
+      for input in isConstant ? node.inputs.prefix(1) : node.inputs[...] { patterns.readers[input, default: 0] += 1 }
     }
     for output in outputs { patterns.readers[output, default: 0] += 1 }
     for index in nodes.indices {

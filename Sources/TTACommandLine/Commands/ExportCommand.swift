@@ -11,12 +11,13 @@ import Vision
 
 struct ExportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "export", abstract: "Writes an adapted classifier as weights with PyTorch's names.",
+    commandName: "export", abstract: "Writes an adapted classifier: weights with PyTorch's names, or the ONNX file it came from.",
     discussion: """
       Strategy and options must be those the state was written with. Strategies that normalise with the statistics of each batch need --images:
       recent pictures, whose statistics become the running ones; else the running statistics are those of the state.
       Example: tta adapt pictures/ --model shapes --strategy tent --state-out s.state --quiet > rows.csv
                tta export --model shapes --strategy tent --state s.state --images pictures/ --output adapted.safetensors
+      A model that came from an ONNX file can also become one: --output adapted.onnx changes the weights and leaves the rest of the file as it is.
       """)
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Strategy") var strategy: StrategyOptions
@@ -27,7 +28,7 @@ struct ExportCommand: AsyncParsableCommand {
   var images: String?
   @Option(name: .long, help: "Images per batch of --images.") var batch = 64
   @Flag(name: .long, help: "Make batch norms part of the convolutions before them: fewer tensors, fixed for good.") var foldNorms = false
-  @Option(name: .long, help: ArgumentHelp("The new .safetensors file.", valueName: "file")) var output: String
+  @Option(name: .long, help: ArgumentHelp("The new .safetensors or .onnx file.", valueName: "file")) var output: String
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var printing: OutputOptions
 
@@ -36,12 +37,17 @@ struct ExportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    guard output.hasSuffix(".safetensors") else {
-      throw TTAError(.usage, "--output \(output): expected a .safetensors file", hint: "for example --output adapted.safetensors")
+    let isOnnx = output.hasSuffix(ModelLoader.onnxEnding)
+    guard isOnnx || output.hasSuffix(".safetensors") else {
+      throw TTAError(.usage, "--output \(output): expected a .safetensors or an .onnx file", hint: "for example --output adapted.safetensors")
     }
     guard batch > 1 else { throw TTAError(.usage, "--batch \(batch): expected a number of at least 2") }
     let tree = try configuration.tree()
     let loaded = try model.load(tree["model"])
+    guard !isOnnx || loaded.origin != nil else {
+      throw TTAError(
+        .usage, "--output \(output): \(loaded.source) is no ONNX file, so there is no graph to write", hint: "give --output a name that ends in .safetensors")
+    }
     let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
     var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section))
     guard runtime.graph.parameters.map(\.name) == loaded.model.graph.parameters.map(\.name) else {
@@ -60,14 +66,14 @@ struct ExportCommand: AsyncParsableCommand {
       Console.error("note: running statistics are those of the state; --images sets them to those of recent pictures")
     }
     let changed = loaded.model.graph.parameters.count { adapted.parameters[$0.id].values != loaded.model.parameters[$0.id].values }
-    let tensors: [(name: String, tensor: Tensor)] =
-      try foldNorms ? adapted.foldingNorms() : loaded.model.graph.parameters.map { ($0.name, adapted.parameters[$0.id]) }
-    var metadata = loaded.description.metadata
-    metadata["tta.batches"] = String(runtime.state.batches)
-    if foldNorms { metadata["tta.folded_norms"] = "true" }
-    try SafetensorsWriter.write(tensors, metadata: metadata, to: output)
+    let written: Int
+    if isOnnx, let origin = loaded.origin {
+      written = try origin.write(adapted, source: loaded.model, foldsNorms: foldNorms, to: output)
+    } else {
+      written = try writeTensors(of: adapted, loaded, batches: runtime.state.batches)
+    }
     let result = Result(
-      output: output, architecture: loaded.architecture, tensors: tensors.count, changed: changed, batches: runtime.state.batches,
+      output: output, architecture: loaded.architecture, tensors: written, changed: changed, batches: runtime.state.batches,
       statistics_images: seen, folded: foldNorms)
     if printing.json { return try Console.json(result) }
     Console.result(
@@ -76,6 +82,16 @@ struct ExportCommand: AsyncParsableCommand {
         + (foldNorms ? ", norms folded" : ""))
   }
 
+  /// Weights with PyTorch's names; how many tensors.
+  private func writeTensors(of adapted: Model, _ loaded: LoadedModel, batches: Int) throws -> Int {
+    let tensors: [(name: String, tensor: Tensor)] =
+      try foldNorms ? adapted.foldingNorms() : loaded.model.graph.parameters.map { ($0.name, adapted.parameters[$0.id]) }
+    var metadata = loaded.description.metadata
+    metadata["tta.batches"] = String(batches)
+    if foldNorms { metadata["tta.folded_norms"] = "true" }
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: output)
+    return tensors.count
+  }
   private func withStatistics(
     of path: String, _ model: Model, _ preprocessing: Preprocessing, _ executor: Executor
   ) throws -> (model: Model, images: Int) {
