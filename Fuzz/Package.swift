@@ -13,6 +13,11 @@ let package = Package(
       name: "FuzzSafetensors",
       dependencies: [.product(name: "Safetensors", package: "tta"), .product(name: "Engine", package: "tta")]),
     .executableTarget(
+      name: "FuzzOnnx",
+      dependencies: [
+        .product(name: "ModelIO", package: "tta"), .product(name: "Onnx", package: "tta"), .product(name: "Engine", package: "tta"),
+      ]),
+    .executableTarget(
       name: "FuzzTorch",
       dependencies: [.product(name: "TorchCheckpoint", package: "tta"), .product(name: "Engine", package: "tta")]),
   ]

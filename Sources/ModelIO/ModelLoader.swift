@@ -1,6 +1,7 @@
 // From a weight file to a model.
 
 public import Engine
+import Onnx
 import Foundation
 public import Safetensors
 
@@ -28,7 +29,7 @@ public enum ModelLoader {
   public static func load(
     path: String, checkpointKey: String? = nil, overrides: ModelDescription = ModelDescription()
   ) throws(TTAError) -> LoadedModel {
-    if path.hasSuffix(onnxEnding), checkpointKey == nil { return try load(onnx: path, overrides: overrides) }
+    if path.hasSuffix(onnxEnding), checkpointKey == nil { return try load(OnnxFile(path: path), overrides: overrides) }
     return try load(WeightFile(path: path, checkpointKey: checkpointKey), overrides: overrides)
   }
   /// Loads from an open safetensors file.

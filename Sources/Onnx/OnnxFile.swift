@@ -67,10 +67,17 @@ public struct OnnxFile: Sendable {
   public let initializers: [String: OnnxTensor]
   /// Inputs that are not initialisers, and outputs.
   public let inputs: [OnnxValueInfo], outputs: [OnnxValueInfo]
-  let mapped: MappedFile
+  let content: Content
   /// Where the graph lies in the file.
   let graphRange: Range<Int>
   private let externals = ExternalFiles()
+
+  /// Bytes and what keeps them alive.
+  struct Content: @unchecked Sendable {
+    let bytes: UnsafeRawBufferPointer
+    let owner: AnyObject
+  }
+  private final class Forever {}
 
   /// Files that hold tensors, opened when they are needed.
   private final class ExternalFiles: Sendable {
@@ -79,12 +86,16 @@ public struct OnnxFile: Sendable {
 
   /// Maps a file and reads its graph. Throws `missingInput`, and `invalidData` with the position for what is no ONNX file.
   public init(path: String) throws(TTAError) {
-    try self.init(MappedFile(path: path))
+    let file = try MappedFile(path: path)
+    try self.init(Content(bytes: file.bytes, owner: file), path: path)
   }
-  /// Reads a mapped file.
-  public init(_ file: MappedFile) throws(TTAError) {
-    (mapped, path) = (file, file.path)
-    var reader = ProtobufReader(file.bytes, 0..<file.bytes.count, path: file.path)
+  /// Reads bytes that stay where they are as long as anything of this value is used; `name` stands for the path.
+  public init(bytes: UnsafeRawBufferPointer, name: String) throws(TTAError) {
+    try self.init(Content(bytes: bytes, owner: Forever()), path: name)
+  }
+  private init(_ content: Content, path: String) throws(TTAError) {
+    (self.content, self.path) = (content, path)
+    var reader = ProtobufReader(content.bytes, 0..<content.bytes.count, path: path)
     var (opset, producer, graph) = (0, "", Range<Int>?.none)
     while let (field, value) = try reader.next() {
       switch field {
@@ -105,7 +116,7 @@ public struct OnnxFile: Sendable {
     }
     guard let graph else { throw reader.fail("there is no graph") }
     (self.opset, self.producer, graphRange) = (opset, producer, graph)
-    reader = ProtobufReader(file.bytes, graph, path: file.path)
+    reader = ProtobufReader(content.bytes, graph, path: path)
     var (nodes, initializers) = ([OnnxNode](), [String: OnnxTensor]())
     var (inputs, outputs) = ([OnnxValueInfo](), [OnnxValueInfo]())
     while let (field, value) = try reader.next() {

@@ -121,9 +121,9 @@ public struct OnnxTensor: Sendable {
 
 extension OnnxFile {
   /// The bytes of a tensor that has them, and what keeps them alive.
-  private func raw(_ tensor: OnnxTensor) throws(TTAError) -> (bytes: UnsafeRawBufferPointer, owner: MappedFile)? {
+  private func raw(_ tensor: OnnxTensor) throws(TTAError) -> (bytes: UnsafeRawBufferPointer, owner: AnyObject)? {
     switch tensor.content {
-    case .raw(let range): return (UnsafeRawBufferPointer(rebasing: mapped.bytes[range]), mapped)
+    case .raw(let range): return (UnsafeRawBufferPointer(rebasing: content.bytes[range]), content.owner)
     case .external(let name, let offset, let length):
       let file = try externalFile(name, for: tensor)
       let count = tensor.shape.elementCount * (tensor.type.stored?.byteCount ?? 8)

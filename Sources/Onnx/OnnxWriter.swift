@@ -40,7 +40,7 @@ extension OnnxFile {
   public func write(_ changes: OnnxChanges, to path: String) throws(TTAError) {
     let graph = try graphPieces(changes)
     var pieces: [Piece] = []
-    var reader = ProtobufReader(mapped.bytes, 0..<mapped.bytes.count, path: self.path)
+    var reader = ProtobufReader(content.bytes, 0..<content.bytes.count, path: self.path)
     var start = 0
     while let (field, _) = try reader.next() {
       if field == 7 {
@@ -69,7 +69,7 @@ extension OnnxFile {
   }
   private func withBytes(of piece: Piece, _ body: (UnsafeRawBufferPointer) -> Void) {
     switch piece {
-    case .old(let range): body(UnsafeRawBufferPointer(rebasing: mapped.bytes[range]))
+    case .old(let range): body(UnsafeRawBufferPointer(rebasing: content.bytes[range]))
     case .external(let other, let range): body(UnsafeRawBufferPointer(rebasing: other.bytes[range]))
     case .new(let bytes): bytes.withUnsafeBytes(body)
     case .tensor(let tensor):
@@ -81,7 +81,7 @@ extension OnnxFile {
     var pieces: [Piece] = []
     var rest = changes.tensors
     let unread = unread(after: changes)
-    var reader = ProtobufReader(mapped.bytes, graphRange, path: path)
+    var reader = ProtobufReader(content.bytes, graphRange, path: path)
     var (start, place) = (reader.position, 0)
     while let (field, value) = try reader.next() {
       let whole = start..<reader.position
@@ -130,19 +130,20 @@ extension OnnxFile {
     }
     guard let inputs = changes.inputs[place] else { return nil }
     var bytes = inputs.flatMap { Wire.text(1, $0) }
-    var reader = ProtobufReader(mapped.bytes, range, path: path)
+    var reader = ProtobufReader(content.bytes, range, path: path)
     var start = reader.position
     while let (field, _) = try reader.next() {
-      if field != 1 { bytes += mapped.bytes[start..<reader.position] }
+      if field != 1 { bytes += content.bytes[start..<reader.position] }
       start = reader.position
     }
     return bytes
   }
   /// The element type behind a name: that of the initialiser that a chain of Identity nodes hands on.
   private func type(of name: String) -> OnnxType {
-    var name = name
-    while initializers[name] == nil, let node = nodes.first(where: { $0.operation == "Identity" && $0.outputs == [name] }), let input = node.inputs.first {
+    var (name, left) = (name, nodes.count)
+    while initializers[name] == nil, left > 0, let node = nodes.first(where: { $0.operation == "Identity" && $0.outputs == [name] }), let input = node.inputs.first {
       name = input
+      left -= 1
     }
     return initializers[name]?.type ?? .float
   }

@@ -6,8 +6,8 @@ import Onnx
 
 /// Operators of which no input depends on the images.
 enum ConstantFolding {
-  /// Most values of a constant that is computed: a gigabyte of floats.
-  static let valueLimit = 1 << 28
+  /// Most values of a constant that is computed: 512 MB of floats.
+  static let valueLimit = 1 << 27
 
   /// The value of a node whose inputs are constants; nil where it cannot be computed at import. `read` gives the values of a tensor.
   static func value(
@@ -93,7 +93,8 @@ enum ConstantFolding {
       guard first == 0, step == 1, end.fixed == 0 else { return nil }
       return TracedConstant(grid: 0, steps: [1], lengths: [end])
     }
-    let span = end.fixed - first.fixed
+    let (span, overflow) = end.fixed.subtractingReportingOverflow(first.fixed)
+    guard !overflow, abs(span) < 1 << 40, abs(step.fixed) < 1 << 40 else { return nil }
     let count = max(0, step.fixed > 0 ? (span + step.fixed - 1) / step.fixed : (-span - step.fixed - 1) / -step.fixed)
     guard count <= valueLimit else { return nil }
     return TracedConstant(integers: (0..<count).map { first.fixed + $0 * step.fixed }, shape: [count])
@@ -194,11 +195,11 @@ enum ConstantFolding {
     let lengths = zip(lengthsA, lengthsB).map { $0 == 1 ? $1 : $0 }
     switch operation {
     case "Add":
-      return TracedConstant(grid: a.offset + b.offset, steps: zip(padded(a.steps, 0), padded(b.steps, 0)).map { $0 + $1 }, lengths: lengths)
+      return TracedConstant(grid: a.offset &+ b.offset, steps: zip(padded(a.steps, 0), padded(b.steps, 0)).map { $0 &+ $1 }, lengths: lengths)
     case "Mul":
       let (range, factor) = a.steps.allSatisfy { $0 == 0 } ? (b, a.offset) : (a, b.offset)
       guard a.steps.allSatisfy({ $0 == 0 }) || b.steps.allSatisfy({ $0 == 0 }) else { return nil }
-      return TracedConstant(grid: range.offset * factor, steps: padded(range.steps, 0).map { $0 * factor }, lengths: lengths)
+      return TracedConstant(grid: range.offset &* factor, steps: padded(range.steps, 0).map { $0 &* factor }, lengths: lengths)
     default: return nil
     }
   }
@@ -247,7 +248,8 @@ private struct Broadcast {
     let (a, b) = (Array(repeating: 1, count: rank - left.count) + left, Array(repeating: 1, count: rank - right.count) + right)
     guard zip(a, b).allSatisfy({ $0 == $1 || $0 == 1 || $1 == 1 }) else { return nil }
     let result = zip(a, b).map { $0 == 1 ? $1 : $0 }
-    guard result.reduce(1, *) <= ConstantFolding.valueLimit else { return nil }
+    // Positions take more room than values: large constants are not worth it.
+    guard let count = result.map({ Extent($0) }).product, count.fixed <= 1 << 22 else { return nil }
     var places: [(Int, Int)] = [(0, 0)]
     for axis in 0..<rank {
       places = places.flatMap { place in
@@ -276,7 +278,7 @@ struct SliceSpan {
     var result: [SliceSpan] = []
     for k in starts.indices {
       let axis = axes[k] < 0 ? axes[k] + rank : axes[k]
-      guard axis >= 0, axis < rank, steps[k] != 0 else { return nil }
+      guard axis >= 0, axis < rank, steps[k] != 0, steps[k] > -1 << 31, steps[k] < 1 << 31 else { return nil }
       result.append(SliceSpan(axis: axis, start: starts[k], end: ends[k], step: steps[k]))
     }
     return result
@@ -301,13 +303,13 @@ extension TracedConstant {
     var steps = Array(repeating: 0, count: lengths.count)
     var stride = 1
     for axis in lengths.indices.reversed() {
-      if lengths[axis] > 1 { steps[axis] = values[stride] - first }
+      if lengths[axis] > 1 { steps[axis] = values[stride] &- first }
       stride *= lengths[axis]
     }
     for (i, value) in values.enumerated() {
       var (rest, expected) = (i, first)
       for axis in lengths.indices.reversed() {
-        expected += rest % lengths[axis] * steps[axis]
+        expected &+= rest % lengths[axis] &* steps[axis]
         rest /= lengths[axis]
       }
       guard value == expected else { return nil }
@@ -377,6 +379,7 @@ extension TracedConstant {
     if let values = integers, lengths.count == 1 { return TracedConstant(places.map { values[$0] }, lengths: Array(newLengths)) }
     guard let tensor = numbers, let fixed = lengths.fixed, let shape = Array(newLengths).fixed else { return nil }
     let (outer, inner) = (fixed[..<axis].reduce(1, *), fixed[(axis + 1)...].reduce(1, *))
+    guard places.isEmpty || outer * inner <= ConstantFolding.valueLimit / places.count else { return nil }
     let values = tensor.values
     var result: [Float] = []
     for row in 0..<outer {
@@ -399,7 +402,7 @@ extension TracedConstant {
   func transposed(_ order: [Int]?) -> TracedConstant? {
     guard let tensor = numbers, !isInteger, let fixed = lengths.fixed else { return nil }
     let axes = order ?? Array(fixed.indices.reversed())
-    guard axes.sorted() == Array(fixed.indices) else { return nil }
+    guard axes.sorted() == Array(fixed.indices), tensor.elementCount <= 1 << 24 else { return nil }
     var steps = Array(repeating: 1, count: fixed.count)
     for axis in steps.indices.dropLast().reversed() { steps[axis] = steps[axis + 1] * fixed[axis + 1] }
     var places = [0]
@@ -417,7 +420,7 @@ extension TracedConstant {
       guard values.count == 1, let count = result.product, count.isFixed, count.fixed <= ConstantFolding.valueLimit else { return nil }
       return TracedConstant(Array(repeating: values[0], count: count.fixed), lengths: result)
     }
-    guard case .numbers(let tensor) = content, lengths.allSatisfy(\.isFixed), result.filter(\.isFixed).product?.fixed ?? .max <= ConstantFolding.valueLimit
+    guard case .numbers(let tensor) = content, lengths.allSatisfy(\.isFixed), result.filter(\.isFixed).product?.fixed ?? .max <= 1 << 24
     else { return nil }
     // Fixed lengths are repeated here, the batch stays implied.
     var values = tensor.values

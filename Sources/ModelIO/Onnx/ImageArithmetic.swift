@@ -349,5 +349,5 @@ extension OnnxImporter {
 
 extension Shape {
   /// The shape behind an axis, if that is longer than 1.
-  fileprivate func prefixed(_ length: Int) -> Shape { length == 1 ? self : Shape([length] + dimensions) }
+  func prefixed(_ length: Int) -> Shape { length == 1 ? self : Shape([length] + dimensions) }
 }

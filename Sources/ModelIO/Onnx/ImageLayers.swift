@@ -36,12 +36,14 @@ extension OnnxImporter {
   private func window(_ node: OnnxNode, kernel: [Int], input: [Int]) throws(TTAError) -> Window {
     func pair(_ name: String) throws(TTAError) -> [Int] {
       let list = node.integers(name) ?? [1, 1]
-      guard list.count == 2, list.allSatisfy({ $0 > 0 }) else { throw refuse("\(name) \(list)") }
+      guard list.count == 2, list.allSatisfy({ $0 > 0 && $0 < 1 << 12 }) else { throw refuse("\(name) \(list)") }
       return list
     }
     let (stride, dilation) = (try pair("strides"), try pair("dilations"))
     var pads = node.integers("pads") ?? [0, 0, 0, 0]
-    guard pads.count == 4, pads.allSatisfy({ $0 >= 0 }) else { throw refuse("pads \(pads)") }
+    guard pads.count == 4, pads.allSatisfy({ $0 >= 0 && $0 < 1 << 12 }), kernel.allSatisfy({ $0 > 0 && $0 < 1 << 12 }) else {
+      throw refuse("a window of \(kernel) with pads \(pads)", .invalidData)
+    }
     let automatic = node.text("auto_pad", "NOTSET")
     if automatic == "SAME_UPPER" || automatic == "SAME_LOWER" {
       for axis in 0..<2 {
@@ -169,7 +171,7 @@ extension OnnxImporter {
       try parameter(shift == nil ? node.layerName + ".shift" : node.inputs[2], .normShift, shift ?? zeros, [width]),
     ]
     let isPlain = axis == x.axes.count - 1 && x.axes.count > 2
-    let place = try tracer.node(of: x, as: isPlain ? nil : Shape([max(1, x.count / width), width]), for: node.layerName)
+    let place = try tracer.node(of: x, as: isPlain ? nil : Shape([width]).prefixed(max(1, x.count / width)), for: node.layerName)
     return x.gathered(in: try tracer.add(node.layerName, LayerNorm(epsilon: node.float("epsilon", 1e-5)), [place], parameters))
   }
 

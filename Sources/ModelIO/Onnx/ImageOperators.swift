@@ -51,7 +51,7 @@ extension OnnxImporter {
     // Values as they are, seen otherwise.
     case "CastLike" where constant(0) != nil:
       guard let value = constant(0)?.numbers else { throw refuse("a number that grows with the batch") }
-      return [.constant(TracedConstant(value))]
+      return [.constant(TracedConstant(value, origin: node.outputs[0]))]
     case "Identity", "Dropout", "Cast", "CastLike":
       if node.operation == "Cast", OnnxType(rawValue: node.integer("to", 1))?.isInteger != false { throw refuse("a cast of images to integers") }
       return [.image(try view(0))]
@@ -289,16 +289,17 @@ extension OnnxImporter {
   }
   private func tokenName(_ input: String) -> String? {
     // Repeating a token for the batch gives it another name: the initialiser's is the one to keep.
-    var name = input
-    while values[name].map({ if case .constant(let constant) = $0 { constant.origin == nil } else { true } }) ?? true {
+    var (name, left) = (input, file.nodes.count)
+    while left > 0, values[name].map({ if case .constant(let constant) = $0 { constant.origin == nil } else { true } }) ?? true {
       guard let maker = file.nodes.first(where: { $0.outputs.contains(name) }), let first = maker.inputs.first else { return nil }
       name = first
+      left -= 1
     }
-    return name
+    return left > 0 ? name : nil
   }
   mutating func padded(_ x: ImageView, _ node: OnnxNode, _ inputs: [TracedConstant?]) throws(TTAError) -> ImageView {
     guard node.text("mode", "constant") == "constant", let pads = inputs.first??.integers?.fixed ?? node.integers("pads"), pads.count == 2 * x.axes.count,
-      x.axes.count == 4, pads[0] == 0, pads[1] == 0, pads[4] == 0, pads[5] == 0, inputs.count < 3 || inputs[2] == nil
+      x.axes.count == 4, pads.allSatisfy({ $0 >= 0 && $0 < 1 << 12 }), pads[0] == 0, pads[1] == 0, pads[4] == 0, pads[5] == 0, inputs.count < 3 || inputs[2] == nil
     else { throw refuse("padding of this kind") }
     let value = (inputs.count > 1 ? inputs[1]?.scalar : nil) ?? node.float("value", 0)
     return try planes(x, node, Pad(top: pads[2], left: pads[3], bottom: pads[6], right: pads[7], value: value))

@@ -1,7 +1,7 @@
 // Models from ONNX files.
 
-import Engine
-import Onnx
+public import Engine
+public import Onnx
 
 /// The file that an imported graph comes from, and where its parameters lie in it.
 public struct OnnxOrigin: Sendable {
@@ -14,8 +14,8 @@ extension ModelLoader {
   public static let onnxEnding = ".onnx"
 
   /// Imports an ONNX graph (`OnnxImporter`). The preprocessing has to be said, as for any file that does not hold it; there is no architecture to say.
-  static func load(onnx path: String, overrides: ModelDescription) throws(TTAError) -> LoadedModel {
-    let file = try OnnxFile(path: path)
+  public static func load(_ file: OnnxFile, overrides: ModelDescription) throws(TTAError) -> LoadedModel {
+    let path = file.path
     guard overrides.architecture == nil else {
       throw TTAError(.usage, "\(path): an ONNX file is a whole network, --architecture names another", hint: "leave --architecture out")
     }

@@ -11,13 +11,21 @@ extension OnnxOrigin {
     var changes = OnnxChanges()
     let infos = model.graph.parameters
     if foldsNorms { try fold(model, &changes) }
+    let folded = Set(changes.tensors.keys)
     for info in infos where model.parameters[info.id] != source.parameters[info.id] {
       guard let place = sources[info.name] else {
         throw TTAError(
           .unsupported, "\(path): \(info.name) changed, but the file has no tensor of that form (it was computed when the file was read)",
           hint: "export safetensors instead, or adapt parameters that the file holds, such as those of norm layers")
       }
-      if changes.tensors[place.tensor] == nil { changes.tensors[place.tensor] = stored(model.parameters[info.id], place) }
+      if folded.contains(place.tensor) { continue }
+      let values = stored(model.parameters[info.id], place)
+      guard changes.tensors[place.tensor].map({ $0 == values }) ?? true else {
+        throw TTAError(
+          .unsupported, "\(path): layers that share the tensor \(place.tensor) changed in different ways",
+          hint: "export safetensors instead, or export the source from PyTorch with weights of its own for each layer")
+      }
+      changes.tensors[place.tensor] = values
     }
     try file.write(changes, to: path)
     return changes.tensors.count

@@ -25,6 +25,10 @@ struct OnnxImporter {
   var tracer: GraphTracer
   var values: [String: TracedValue] = [:]
   var notes: [String] = []
+  /// Values of constants that were computed.
+  private var computed = 0
+
+  init(file: OnnxFile, tracer: GraphTracer) { (self.file, self.tracer) = (file, tracer) }
 
   /// Imports a classifier for square images of `inputSize` pixels, or the size that the file fixes. Throws `unsupported` for operators that are
   /// not read, naming the node, and `invalidData` for graphs that contradict themselves.
@@ -86,7 +90,7 @@ struct OnnxImporter {
     for node in OnnxPatterns.merged(file.nodes, outputs: outputs, constants: { constants[$0] }) {
       do { try trace(node) } catch {
         guard !error.message.hasPrefix(file.path) else { throw error }
-        throw TTAError(error.code, "\(file.path): node \(node.title): \(error.message)", hint: error.hint, cause: error)
+        throw TTAError(error.code, "\(file.path): node \(node.title): \(error.message)", hint: error.hint ?? "the file is damaged or its export went wrong; export the model again", cause: error)
       }
     }
     if let missing = outputs.first(where: { values[$0] == nil }), isComplete || missing == outputs.first {
@@ -125,7 +129,8 @@ struct OnnxImporter {
     }
     guard let output = node.outputs.first else { throw TTAError(.invalidData, "it has no output") }
     if node.operation == "Constant" {
-      guard let value = try literal(node) else { throw TTAError(.unsupported, "a constant that holds no numbers") }
+      guard var value = try literal(node) else { throw TTAError(.unsupported, "a constant that holds no numbers") }
+      value.origin = value.isInteger ? nil : output
       values[output] = .constant(value)
       return
     }
@@ -136,7 +141,13 @@ struct OnnxImporter {
           .unsupported, "\(node.operation) of constants \(constants.compactMap { $0?.lengths.text }.joined(separator: ", ")) is not computed at import",
           hint: "simplify the graph before (onnxscript.optimizer.fold_constants, onnx-simplifier)")
       }
-      if value.origin != nil { value.origin = output }
+      if case .numbers(let tensor) = value.content {
+        if value.origin == nil { computed += tensor.elementCount }
+        value.origin = value.lengths.allSatisfy(\.isFixed) ? output : nil
+      }
+      guard computed <= 2 * ConstantFolding.valueLimit else {
+        throw TTAError(.invalidData, "the constants before and of it have more than \(2 * ConstantFolding.valueLimit) values", hint: "the file is damaged; export the model again")
+      }
       values[output] = .constant(value)
       return
     }
@@ -147,7 +158,8 @@ struct OnnxImporter {
   private func finish(_ value: TracedValue, _ output: String) throws(TTAError) -> Result {
     var importer = self
     guard case .image(var view) = try importer.settled(value) else {
-      throw TTAError(.invalidData, "\(file.path): the output \"\(output)\" does not depend on the images")
+      throw TTAError(
+        .invalidData, "\(file.path): the output \"\(output)\" does not depend on the images", hint: "export the classifier from images to logits")
     }
     guard view.axes.first == [.batch], view.axes.dropFirst().allSatisfy({ !$0.contains(.batch) }), view.count > 1 else {
       throw TTAError(

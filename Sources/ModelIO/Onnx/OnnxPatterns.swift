@@ -57,10 +57,11 @@ struct OnnxPatterns {
   }
 
   private func match(_ node: OnnxNode) -> OnnxNode? {
+    guard node.inputs.count == 2, node.outputs.count == 1 else { return nil }
     switch node.operation {
-    case "Mul": gelu(node) ?? gated(node)
-    case "Add": linear(node) ?? layerNorm(node) ?? groupNorm(node) ?? batchNorm(node)
-    default: nil
+    case "Mul": return gelu(node) ?? gated(node)
+    case "Add": return linear(node) ?? layerNorm(node) ?? groupNorm(node) ?? batchNorm(node)
+    default: return nil
     }
   }
   /// x · σ(x), x · hard σ(x).
@@ -78,14 +79,11 @@ struct OnnxPatterns {
   /// x · ½ · (1 + erf(x / √2)), multiplied in any order.
   private func gelu(_ node: OnnxNode) -> OnnxNode? {
     var factors: [String] = []
-    func collect(_ value: String, isRoot: Bool) {
-      if let product = isRoot ? node : self.node("Mul", giving: value), isRoot || isOnlyRead(value) {
-        product.inputs.forEach { collect($0, isRoot: false) }
-      } else {
-        factors.append(value)
-      }
+    func collect(_ value: String, depth: Int) {
+      let product = depth == 0 ? node : depth < 3 && isOnlyRead(value) ? self.node("Mul", giving: value) : nil
+      if let product { product.inputs.forEach { collect($0, depth: depth + 1) } } else { factors.append(value) }
     }
-    collect(node.outputs[0], isRoot: true)
+    collect(node.outputs[0], depth: 0)
     guard factors.count == 3, let half = factors.firstIndex(where: { isNear($0, 0.5) }) else { return nil }
     factors.remove(at: half)
     for (x, sum) in [(factors[0], factors[1]), (factors[1], factors[0])] {

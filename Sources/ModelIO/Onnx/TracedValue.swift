@@ -57,7 +57,7 @@ struct TracedConstant {
   }
   var lengths: [Extent]
   var content: Content
-  /// The initialiser whose values these are, unchanged.
+  /// The name under which the file knows these numbers: an initialiser's, or that of a value computed from constants alone.
   var origin: String?
 
   init(_ tensor: Tensor, origin: String? = nil) {
@@ -218,7 +218,7 @@ struct ImageView {
     rest.reverse()
     var result = self
     result.axes = []
-    for length in lengths {
+    for (place, length) in lengths.enumerated() {
       guard length.isFixed || length.fixed == 0, length.fixed >= 0, length.perImage >= 0 else { return nil }
       var (need, wantsBatch) = (length.isFixed ? length.fixed : length.perImage, !length.isFixed)
       var parts: [AxisPart] = []
@@ -227,7 +227,7 @@ struct ImageView {
         case .batch:
           if wantsBatch {
             wantsBatch = false
-          } else if let declaredBatch, length.isFixed, need % declaredBatch == 0 {
+          } else if let declaredBatch, length.isFixed, need % declaredBatch == 0, need > 1 || parts.isEmpty || place == lengths.count - 1 {
             need /= declaredBatch
           } else {
             break taking
@@ -261,7 +261,7 @@ struct ImageView {
     result.axes = Array(repeating: [], count: target.count - axes.count) + axes
     let lengths = result.lengths
     for (axis, length) in target.enumerated() where length != lengths[axis] && length != 1 {
-      guard lengths[axis] == 1, length.isFixed else { return nil }
+      guard lengths[axis] == 1, length.isFixed, length.fixed > 0, length.fixed < 1 << 20 else { return nil }
       result.axes[axis] = [.run(length: length.fixed, step: 0)]
     }
     return result
