@@ -12,6 +12,8 @@ public struct OnnxChanges: Sendable {
   public var inputs: [Int: [String]] = [:]
   /// Nodes that only hand on their first input, by position in the file.
   public var bypassed: Set<Int> = []
+  /// Batch norms of the first output of nodes, by position in the file: the names of scale, shift, mean and variance.
+  public var norms: [Int: [String]] = [:]
   /// Nothing.
   public init() {}
 }
@@ -91,6 +93,10 @@ extension OnnxFile {
         let node = nodes[place]
         if let changed = try changed(node, place, changes, reader.range(value)) {
           pieces.append(.new(Wire.key(1, 2) + Wire.varint(changed.count) + changed))
+          if let names = changes.norms[place] {
+            let norm = Self.norm(of: node.outputs[0], names)
+            pieces.append(.new(Wire.key(1, 2) + Wire.varint(norm.count) + norm))
+          }
         } else if node.outputs.count != 1 || changes.tensors[node.outputs[0]] == nil {
           pieces.append(.old(whole))
         }
@@ -128,15 +134,23 @@ extension OnnxFile {
     if changes.bypassed.contains(place) {
       return Wire.text(1, node.inputs[0]) + Wire.text(2, node.outputs[0]) + Wire.text(3, node.name) + Wire.text(4, "Identity")
     }
-    guard let inputs = changes.inputs[place] else { return nil }
-    var bytes = inputs.flatMap { Wire.text(1, $0) }
+    guard changes.inputs[place] != nil || changes.norms[place] != nil else { return nil }
+    let inputs = changes.inputs[place] ?? node.inputs
+    let outputs = changes.norms[place] == nil ? node.outputs : [Self.raw(node.outputs[0])] + node.outputs.dropFirst()
+    var bytes = inputs.flatMap { Wire.text(1, $0) } + outputs.flatMap { Wire.text(2, $0) }
     var reader = ProtobufReader(content.bytes, range, path: path)
     var start = reader.position
     while let (field, _) = try reader.next() {
-      if field != 1 { bytes += content.bytes[start..<reader.position] }
+      if field > 2 { bytes += content.bytes[start..<reader.position] }
       start = reader.position
     }
     return bytes
+  }
+  /// The name of a value in front of its norm.
+  private static func raw(_ name: String) -> String { name + ".raw" }
+  /// A batch norm with ONNX's default ε, from a value's raw form to its name.
+  private static func norm(of name: String, _ parameters: [String]) -> [UInt8] {
+    ([raw(name)] + parameters).flatMap { Wire.text(1, $0) } + Wire.text(2, name) + Wire.text(3, name + ".norm") + Wire.text(4, "BatchNormalization")
   }
   /// The element type behind a name: that of the initialiser that a chain of Identity nodes hands on.
   private func type(of name: String) -> OnnxType {

@@ -15,6 +15,16 @@ public enum OnnxSupport {
       "ReduceMean", "ReduceSum", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze",
       "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze",
     ]
+  /// How many inputs an operator has at least.
+  static func leastInputs(_ operation: String) -> Int {
+    switch operation {
+    case "Constant": 0
+    case "BatchNormalization": 5
+    case "InstanceNormalization", "GroupNormalization", "Linear", "Where", "Range": 3
+    case "Sub", "Mul", "Div", "Add", "Pow", "MatMul", "Gemm", "Conv", "Gather", "Expand", "Mod", "Equal", "LayerNormalization", "CastLike": 2
+    default: 1
+    }
+  }
 }
 
 extension OnnxImporter {

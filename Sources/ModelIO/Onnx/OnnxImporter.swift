@@ -128,6 +128,9 @@ struct OnnxImporter {
       return value
     }
     guard let output = node.outputs.first else { throw TTAError(.invalidData, "it has no output") }
+    guard node.inputs.count >= OnnxSupport.leastInputs(node.operation) else {
+      throw TTAError(.invalidData, "it has \(node.inputs.count) inputs, expected at least \(OnnxSupport.leastInputs(node.operation))")
+    }
     if node.operation == "Constant" {
       guard var value = try literal(node) else { throw TTAError(.unsupported, "a constant that holds no numbers") }
       value.origin = value.isInteger ? nil : output

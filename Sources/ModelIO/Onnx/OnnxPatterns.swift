@@ -40,7 +40,7 @@ struct OnnxPatterns {
   }
   /// The node that gives a value, if its operator is the given one.
   private func node(_ operation: String, giving value: String) -> OnnxNode? {
-    guard let index = producer[value], nodes[index].operation == operation else { return nil }
+    guard let index = producer[value], nodes[index].operation == operation, nodes[index].inputs.count >= OnnxSupport.leastInputs(operation) else { return nil }
     return nodes[index]
   }
   private func scalar(_ value: String) -> Float? {
@@ -88,7 +88,7 @@ struct OnnxPatterns {
     factors.remove(at: half)
     for (x, sum) in [(factors[0], factors[1]), (factors[1], factors[0])] {
       guard let addition = self.node("Add", giving: sum), let (curve, one) = split(addition), isNear(one, 1),
-        let function = self.node("Erf", giving: curve), let inner = producer[function.inputs[0]].map({ nodes[$0] }),
+        let function = self.node("Erf", giving: curve), let inner = producer[function.inputs[0]].map({ nodes[$0] }), inner.inputs.count == 2,
         let (argument, factor) = split(inner), argument == x
       else { continue }
       let root = Float(2).squareRoot()
