@@ -39,22 +39,6 @@ static void multiply_right(ck_orientation orientation, size_t m, const float *a,
   for (size_t row = 0; row < m; row += most) gemm_block(&job, row, m - row < most ? m - row : most, 0, gemm_panels(right->n), a_block);
 }
 
-/// e^x for x <= 0, as ck_exp.
-INLINE v16 exponential(v16 x) {
-  v16 clamped = (x < splat(-87.3f)) ? splat(-87.3f) : x;
-  i16 power = __builtin_convertvector(multiply_add(clamped, splat(1.44269504f), splat(-0.5f)), i16);
-  v16 k = __builtin_convertvector(power, v16);
-  v16 r = multiply_add(k, splat(2.12194440e-4f), multiply_add(k, splat(-0.693359375f), clamped));
-  v16 p = multiply_add(splat(1.0f / 5040), r, splat(1.0f / 720));
-  p = multiply_add(p, r, splat(1.0f / 120));
-  p = multiply_add(p, r, splat(1.0f / 24));
-  p = multiply_add(p, r, splat(1.0f / 6));
-  p = multiply_add(p, r, splat(0.5f));
-  p = multiply_add(p, r, splat(1.0f));
-  p = multiply_add(p, r, splat(1.0f));
-  v16 result = p * (v16)((power + 127) << 23);
-  return (x < splat(-87.3f)) ? splat(0) : result;
-}
 INLINE float lane_sum(v16 v) {
   float total = 0;
   for (int i = 0; i < CK_LANES; ++i) total += v[i];
@@ -74,7 +58,7 @@ static void attention_softmax(float *rows, size_t count, size_t width, size_t st
     for (int i = 1; i < CK_LANES; ++i) largest = most[i] > largest ? most[i] : largest;
     v16 shift = splat(-largest * scale), sum = splat(0);
     for (size_t i = 0; i < stride; i += CK_LANES) {
-      v16 v = exponential(multiply_add(load(rows + i), splat(scale), shift));
+      v16 x = multiply_add(load(rows + i), splat(scale), shift), v = (x < splat(-87.3f)) ? splat(0) : exponential(x);
       store(rows + i, v);
       if (i + CK_LANES <= width) sum += v;
     }
