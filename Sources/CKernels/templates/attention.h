@@ -39,12 +39,10 @@ static void multiply_right(ck_orientation orientation, size_t m, const float *a,
   for (size_t row = 0; row < m; row += most) gemm_block(&job, row, m - row < most ? m - row : most, 0, gemm_panels(right->n), a_block);
 }
 
-INLINE float lane_sum(v16 v) {
-  typedef float v8 __attribute__((ext_vector_type(8)));
-  typedef float v4 __attribute__((ext_vector_type(4)));
-  v8 a = v.lo + v.hi;
-  v4 b = a.lo + a.hi;
-  return (b[0] + b[2]) + (b[1] + b[3]);
+/// total + the lanes, in order.
+INLINE float add_lanes(float total, v16 v, int lanes) {
+  for (int i = 0; i < lanes; ++i) total += v[i];
+  return total;
 }
 INLINE float lane_maximum(v16 v) {
   typedef float v8 __attribute__((ext_vector_type(8)));
@@ -58,7 +56,7 @@ INLINE float lane_maximum(v16 v) {
 /// rows ← softmax(scale · rows), `width` columns of `stride`; zeros behind them.
 static void attention_softmax(float *rows, size_t count, size_t width, size_t stride, float scale) {
   const i16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  size_t last = stride - CK_LANES;
+  size_t last = stride - CK_LANES, full = width / CK_LANES * CK_LANES;
   const i16 inside = lanes < (i16)((int)(width - last));
   for (size_t r = 0; r < count; ++r, rows += stride) {
     v16 tail = inside ? load(rows + last) : splat(-__builtin_inff()), most = tail;
@@ -71,9 +69,11 @@ static void attention_softmax(float *rows, size_t count, size_t width, size_t st
     for (size_t i = 0; i < stride; i += CK_LANES) {
       v16 x = multiply_add(load(rows + i), splat(scale), shift), v = (x < splat(-87.3f)) ? splat(0) : exponential(x);
       store(rows + i, v);
-      sum += v;
+      if (i < full) sum += v;
     }
-    v16 inverse = splat(1 / lane_sum(sum));
+    float total = add_lanes(0, sum, CK_LANES);
+    if (full < width) total = add_lanes(total, load(rows + last), (int)(width - full));
+    v16 inverse = splat(1 / total);
     for (size_t i = 0; i < stride; i += CK_LANES) store(rows + i, load(rows + i) * inverse);
   }
 }
@@ -85,7 +85,7 @@ static void attention_softmax_backward(const float *weights, float *slopes, size
     for (size_t i = width; GEMM_USES_BLAS && i < stride; ++i) slopes[i] = 0;
     v16 sum = splat(0);
     for (size_t i = 0; i < stride; i += CK_LANES) sum = multiply_add(load(weights + i), load(slopes + i), sum);
-    v16 product = splat(lane_sum(sum)), factor = splat(scale);
+    v16 product = splat(add_lanes(0, sum, CK_LANES)), factor = splat(scale);
     for (size_t i = 0; i < stride; i += CK_LANES) store(slopes + i, load(weights + i) * factor * (load(slopes + i) - product));
   }
 }
