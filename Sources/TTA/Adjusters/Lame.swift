@@ -80,28 +80,43 @@ public struct Lame: OutputAdjuster {
   ) -> (result: Tensor, energies: [Double]) {
     let (count, classes) = (probabilities.count, probabilities.rowElementCount)
     var negativeUnary = probabilities
-    negativeUnary.update { span in for i in span.indices { span[i] = log(span[i] + 1e-10) } }
-    var z = softmax(negativeUnary)
+    negativeUnary.withMutablePointer { values in
+      executor.forEachRow(count) { row in for i in row * classes..<(row + 1) * classes { values[i] = log(values[i] + 1e-10) } }
+    }
+    var z = executor.softmax(ofRows: negativeUnary)
     var energies: [Double] = []
     for iteration in 0..<100 {
-      let pairwise = affinities.product(z, on: executor)
-      var (scores, energy) = (pairwise, 0.0)
-      negativeUnary.withSpan { base in scores.update { span in for i in span.indices { span[i] += base[i] } } }
-      z = softmax(scores)
-      watch(z)
-      z.withSpan { z in
-        pairwise.withSpan { p in
-          negativeUnary.withSpan { u in
-            for i in 0..<count * classes {
-              energy += Double(-u[i] * z[i] - p[i] * z[i] + z[i] * log(max(z[i], 1e-20)))
-            }
-          }
+      var scores = affinities.product(z, on: executor)
+      negativeUnary.withPointer { base in
+        scores.withMutablePointer { scores in
+          executor.forEachRow(count) { row in for i in row * classes..<(row + 1) * classes { scores[i] += base[i] } }
         }
       }
+      z = executor.softmax(ofRows: scores)
+      watch(z)
+      let energy = energy(scores, z, on: executor)
       defer { energies.append(energy) }
       if iteration > 1, let last = energies.last, abs(energy - last) <= 1e-8 * abs(last) { break }
     }
     return (z, energies)
+  }
+  /// Σ z (unary − pairwise + log z): with z = softmax(pairwise − unary) that is −Σ log Σ exp(pairwise − unary), row by row, which the largest score of a
+  /// row and its probability give.
+  private static func energy(_ scores: Tensor, _ z: Tensor, on executor: Executor) -> Double {
+    let (count, classes) = (scores.count, scores.rowElementCount)
+    return withUnsafeTemporaryAllocation(of: Double.self, capacity: max(1, count)) { rows in
+      guard let sums = rows.baseAddress else { return 0 }
+      scores.withPointer { scores in
+        z.withPointer { z in
+          executor.forEachRow(count) { row in
+            var best = row * classes
+            for i in row * classes..<(row + 1) * classes where scores[i] > scores[best] { best = i }
+            sums[row] = log(Double(z[best])) - Double(scores[best])
+          }
+        }
+      }
+      return (0..<count).reduce(0) { $0 + sums[$1] }
+    }
   }
 }
 
@@ -165,16 +180,7 @@ package struct Affinities {
   package func product(_ z: Tensor, on executor: Executor) -> Tensor {
     if let full { return executor.product(full, z) }
     guard let sparse else { return z }
-    let classes = z.rowElementCount
-    var result = Tensor(zeros: z.shape)
-    z.withSpan { z in
-      result.update { sums in
-        for (row, neighbors) in sparse.enumerated() {
-          for (index, weight) in neighbors { for k in 0..<classes { sums[row * classes + k] += weight * z[index * classes + k] } }
-        }
-      }
-    }
-    return result
+    return executor.weightedSums(of: z, sparse)
   }
 
   private static func squaredDistance(_ rows: Tensor, _ i: Int, _ j: Int) -> Double {
