@@ -130,12 +130,12 @@ package struct Affinities {
     let count = features.count
     var unit = features.reshaped(to: [count, features.rowElementCount])
     let width = unit.rowElementCount
-    unit.update { span in
-      for row in 0..<count {
+    unit.withMutablePointer { values in
+      executor.forEachRow(count) { row in
         var square = 0.0
-        for k in row * width..<(row + 1) * width { square += Double(span[k]) * Double(span[k]) }
+        for k in row * width..<(row + 1) * width { square += Double(values[k]) * Double(values[k]) }
         let norm = Float(max(square.squareRoot(), 1e-12))
-        for k in row * width..<(row + 1) * width { span[k] /= norm }
+        for k in row * width..<(row + 1) * width { values[k] /= norm }
       }
     }
     let products = executor.products(ofRows: unit, withRows: unit)
@@ -199,22 +199,28 @@ package struct Affinities {
     let count = rows.count
     guard wanted > 0 else { return Array(repeating: [], count: count) }
     let candidates = min(count - 1, wanted + 8)
-    return products.withSpan { span in
-      (0..<count).map { i in
-        // A small ordered list: most rows are rejected by one comparison.
-        var best: [(product: Float, index: Int)] = []
-        best.reserveCapacity(candidates + 1)
-        for j in 0..<count where j != i {
-          let product = span[i * count + j]
-          if best.count == candidates, product <= best[candidates - 1].product { continue }
-          var place = best.count
-          while place > 0, best[place - 1].product < product { place -= 1 }
-          best.insert((product, j), at: place)
-          if best.count > candidates { best.removeLast() }
+    var nearest = [[Int]](repeating: [], count: count)
+    nearest.withUnsafeMutableBufferPointer { found in
+      // Each row is written by one worker alone.
+      nonisolated(unsafe) let found = found
+      products.withPointer { products in
+        executor.forEachRow(count) { i in
+          // A small ordered list: most rows are rejected by one comparison.
+          var best: [(product: Float, index: Int)] = []
+          best.reserveCapacity(candidates + 1)
+          for j in 0..<count where j != i {
+            let product = products[i * count + j]
+            if best.count == candidates, product <= best[candidates - 1].product { continue }
+            var place = best.count
+            while place > 0, best[place - 1].product < product { place -= 1 }
+            best.insert((product, j), at: place)
+            if best.count > candidates { best.removeLast() }
+          }
+          let exact = best.map { (distance: squaredDistance(rows, i, $0.index), index: $0.index) }
+          found[i] = exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(\.index)
         }
-        let exact = best.map { (distance: squaredDistance(rows, i, $0.index), index: $0.index) }
-        return exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(\.index)
       }
     }
+    return nearest
   }
 }
