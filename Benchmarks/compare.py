@@ -19,17 +19,21 @@ ROWS = {
     "resnet20-all-weights": ("cifar-resnet20", "shot", 200),
     "resnet20-cotta": ("cifar-resnet20", "cotta", 200),
     "resnet20-cotta-confident": ("cifar-resnet20", "cotta-confident", 200),
+    "resnet20-cotta-skipping": ("cifar-resnet20", "cotta-skipping", 200),
     "mobilenet-v2-tent": ("mobilenet-v2", "tent", 64),
     "efficientnet-b0-tent": ("efficientnet-b0", "tent", 32),
     "wrn-28-10-tent": ("wide-resnet-28-10", "tent", 50),
     "resnet18-tent": ("resnet18", "tent", 64),
     "resnet50-tent": ("resnet50", "tent", 32),
-    "vit-small-tent": ("vit-small-patch16-224", "tent", 32),
+    "vit-small-tent": ("vit-small-patch16-224", "tent", 64),
+    "vit-base-tent": ("vit-base-patch16-224", "tent", 16),
+    "resnet18-one-image": ("resnet18", "source", 1),
+    "resnet50-one-image": ("resnet50", "source", 1),
 }
 # What the PyTorch side calls the strategies of which it measures the step alone.
 PEERS = {"shot": "all-weights"}
 # What our side needs for a case.
-OURS = {"cotta-confident": ["cotta", "--set", "strategy.threshold=0"]}
+OURS = {strategy: ["cotta", "--set", "strategy.threshold=0"] for strategy in ("cotta-confident", "cotta-skipping")}
 
 
 def run(command):

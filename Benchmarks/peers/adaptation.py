@@ -5,7 +5,7 @@ import copy
 import torch
 import torch.nn as nn
 
-STRATEGIES = ["tent", "cotta", "cotta-confident", "all-weights", "batch-norm", "source"]
+STRATEGIES = ["tent", "cotta", "cotta-confident", "cotta-skipping", "all-weights", "batch-norm", "source"]
 
 
 def configure(model, strategy):
@@ -54,8 +54,11 @@ def step(network, optimizer, images):
 
 
 class Cotta:
-    """CoTTA on CIFAR: 32 augmented views of the teacher unless the anchor is confident (it never is at a threshold of 0.92 with random weights), weights
-    restored with probability 0.01."""
+    """CoTTA on CIFAR: 32 augmented views of the teacher, dropped where the anchor is confident (it never is at a threshold of 0.92 with random weights),
+    weights restored with probability 0.01.
+
+    `cotta-confident` drops them after they are computed, as the released code for CIFAR does; `cotta-skipping` does not compute them.
+    """
 
     def __init__(self, model, strategy, mode):
         import augmentation  # needs torchvision, which the other strategies do not
@@ -66,15 +69,16 @@ class Cotta:
         anchor = copy.deepcopy(self.teacher)
         self.source = [p.detach().clone() for p in model.parameters()]
         self.student, self.answers, self.anchor = in_mode(model, mode), in_mode(self.teacher, mode), in_mode(anchor, mode)
-        self.threshold = 0.0 if strategy == "cotta-confident" else 0.92
+        self.threshold, self.skips = 0.92 if strategy == "cotta" else 0.0, strategy == "cotta-skipping"
 
     def step(self, images):
         logits = self.student(images)
         with torch.no_grad():
             confidence = self.anchor(images).softmax(1).max(1).values.mean()
             target = self.answers(images)
+            views = [] if self.skips else [self.answers(self.random_view(images)) for _ in range(32)]
             if confidence < self.threshold:
-                target = torch.stack([self.answers(self.random_view(images)) for _ in range(32)]).mean(0)
+                target = torch.stack(views).mean(0)
         loss = -(target.softmax(1) * logits.log_softmax(1)).sum(1).mean()
         loss.backward()
         self.optimizer.step()

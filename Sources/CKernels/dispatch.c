@@ -137,6 +137,10 @@ void ck_global_average_backward(ck_pool *pool, int n, int channels, int height, 
   kernels()->global_average_backward(pool, n, channels, height, width, gradient, epilogue);
 }
 
+void ck_channel_products(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const float *gradient, float *plain) {
+  kernels()->channel_products(pool, n, channels, height, width, operand, gradient, plain);
+}
+
 size_t ck_pooling_scratch_bytes(const ck_pool_shape *shape) {
   size_t rows = 2 * (size_t)ck_pooling_ring(shape), positions = rows * (size_t)shape->width + (size_t)shape->out_width;
   return positions * CK_LANES * sizeof(float);

@@ -23,6 +23,7 @@ typedef struct {
   void (*from_blocked)(ck_pool *, int, int, int, int, const ck_operand *, float *);
   void (*global_average)(ck_pool *, int, int, int, int, const ck_operand *, float *);
   void (*global_average_backward)(ck_pool *, int, int, int, int, const float *, const ck_epilogue *);
+  void (*channel_products)(ck_pool *, int, int, int, int, const ck_operand *, const float *, float *);
   void (*pooling)(ck_pool *, int, const ck_pool_shape *, const ck_operand *, const ck_epilogue *);
   void (*pooling_backward)(ck_pool *, int, const ck_pool_shape *, const ck_operand *, const float *, const ck_epilogue *);
   void (*shortcut)(ck_pool *, int, int, int, int, int, int, int, const float *, float *);

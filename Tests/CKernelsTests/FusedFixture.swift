@@ -1,5 +1,6 @@
 // Operands and epilogues with any subset of their parts, their evaluation in double, and the comparison with what a kernel wrote.
 import CKernels
+import Foundation
 import Testing
 
 /// Which parts of an operand and an epilogue a test uses.
@@ -22,6 +23,9 @@ struct Features: OptionSet, CustomStringConvertible {
   static let center = Features(rawValue: 1 << 14)
   static let moreSums = Features(rawValue: 1 << 15)
   static let moreSource = Features(rawValue: 1 << 16)
+  static let silu = Features(rawValue: 1 << 17)
+  static let maskSilu = Features(rawValue: 1 << 18)
+  static let gate = Features(rawValue: 1 << 19)
 
   var description: String { "features 0x" + String(rawValue, radix: 16) }
 
@@ -37,6 +41,9 @@ struct Features: OptionSet, CustomStringConvertible {
     [.affine, .second, .addend, .mask, .sumSource, .center, .moreSums, .moreSource],
     [.affine, .second, .secondAffine, .third, .relu, .store, .bias, .addend, .mask, .sumSource, .moreSums, .perImage],
     [.second, .third, .relu6, .bias, .mask6, .moreSums, .moreSource, .sumSource],
+    [.affine, .silu, .store, .maskSilu, .maskAffine, .sumSource, .center],
+    [.affine, .silu, .gate, .perImage, .addend, .maskSilu],
+    [.affine, .relu, .gate],
   ]
 }
 
@@ -80,6 +87,12 @@ final class FusedFixture {
     if features.contains(.third) { operand.third = keep(numbers.blocked(input)) }
     if features.contains(.relu) { operand.activation = CK_ACTIVATION_RELU }
     if features.contains(.relu6) { operand.activation = CK_ACTIVATION_RELU6 }
+    if features.contains(.silu) { operand.activation = CK_ACTIVATION_SILU }
+    // Factors exist for whole blocks only.
+    if features.contains(.gate), input.channels % 16 == 0 {
+      operand.gate = keep(numbers.perChannel(input.channels, images: input.images))
+      operand.gate_stride = input.paddedChannels
+    }
     if features.contains(.store) { operand.store = stored.pointer }
   }
 
@@ -92,8 +105,9 @@ final class FusedFixture {
     epilogue.output = output.pointer
     if features.contains(.bias) { epilogue.bias = keep(numbers.perChannel(result.channels)) }
     if features.contains(.addend) { epilogue.addend = keep(numbers.blocked(result)) }
-    if !features.isDisjoint(with: [.mask, .mask6]) {
-      epilogue.mask.activation = features.contains(.mask) ? CK_ACTIVATION_RELU : CK_ACTIVATION_RELU6
+    if !features.isDisjoint(with: [.mask, .mask6, .maskSilu]) {
+      epilogue.mask.activation =
+        features.contains(.mask) ? CK_ACTIVATION_RELU : features.contains(.mask6) ? CK_ACTIVATION_RELU6 : CK_ACTIVATION_SILU
       epilogue.mask.source = keep(numbers.blocked(result))
       if features.contains(.maskAffine) { epilogue.mask.affine = affine(result, &numbers) }
     }
@@ -135,8 +149,13 @@ final class FusedFixture {
           var value = apply(operand.affine, image, channel, operand.x[index])
           if let second = operand.second { value += apply(operand.second_affine, image, channel, second[index]) }
           if let third = operand.third { value += Double(third[index]) }
-          if operand.activation != CK_ACTIVATION_NONE { value = max(0, value) }
-          if operand.activation == CK_ACTIVATION_RELU6 { value = min(6, value) }
+          switch operand.activation {
+          case CK_ACTIVATION_RELU: value = max(0, value)
+          case CK_ACTIVATION_RELU6: value = min(6, max(0, value))
+          case CK_ACTIVATION_SILU: value /= 1 + exp(-value)
+          default: break
+          }
+          if let gate = operand.gate { value *= Double(gate[image * operand.gate_stride + channel]) }
           reference.values[reference.index(image, channel, position)] = value
         }
       }
@@ -160,7 +179,12 @@ final class FusedFixture {
             let z = apply(epilogue.mask.affine, image, channel, source[index])
             // Float and double may disagree on which side of the bound a value lies that is within rounding of it.
             if abs(z) < 1e-6 || abs(z - 6) < 1e-6 { continue }
-            if z <= 0 || (epilogue.mask.activation == CK_ACTIVATION_RELU6 && z >= 6) { value = 0 }
+            if epilogue.mask.activation == CK_ACTIVATION_SILU {
+              let sigmoid = 1 / (1 + exp(-z))
+              value *= sigmoid * (1 + z * (1 - sigmoid))
+            } else if z <= 0 || (epilogue.mask.activation == CK_ACTIVATION_RELU6 && z >= 6) {
+              value = 0
+            }
           }
           let difference = abs(value - Double(output[index]))
           error = difference <= error ? error : difference

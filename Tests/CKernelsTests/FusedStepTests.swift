@@ -39,7 +39,7 @@ extension KernelTests {
     }
 
     @Test func takesSumsWithoutAnOutput() {
-      each(StepCase.all[1], without: [.store, .mask, .mask6, .addend, .bias]) { fixture, pools, label in
+      each(StepCase.all[1], without: [.store, .mask, .mask6, .maskSilu, .addend, .bias]) { fixture, pools, label in
         let test = StepCase.all[1]
         let run = {
           ck_elementwise(
@@ -89,6 +89,27 @@ extension KernelTests {
           for index in 0..<means.count {
             let sum = values.values[index * values.positions..<(index + 1) * values.positions].reduce(0, +)
             #expect(abs(Double(means[index]) - sum / Double(values.positions)) <= 2e-6, "\(label)")
+          }
+        }
+      }
+    }
+
+    @Test(arguments: StepCase.all) func sumsProductsOfChannels(_ test: StepCase) {
+      each(test) { fixture, pools, label in
+        var numbers = Numbers(seed: 5)
+        let gradient = numbers.blocked(test.layout), sums = Buffer<Float>(test.images * test.channels, fill: .nan)
+        let values = fixture.evaluatedOperand()
+        for pool in pools.all {
+          ck_channel_products(
+            pool, Int32(test.images), Int32(test.channels), Int32(test.height), Int32(test.width), &fixture.operand, gradient.pointer,
+            sums.pointer)
+          for image in 0..<test.images {
+            for channel in 0..<test.channels {
+              let expected = (0..<test.layout.positions).reduce(0.0) {
+                $0 + values.values[values.index(image, channel, $1)] * Double(gradient[test.layout.index(image, channel, $1)])
+              }
+              #expect(abs(Double(sums[image * test.channels + channel]) - expected) <= 2e-6 * Double(test.layout.positions + 1), "\(label)")
+            }
           }
         }
       }

@@ -45,7 +45,7 @@ import Testing
   static let architectures: [(name: String, size: Int, batch: Int)] = [
     ("cifar-resnet14", 32, 5), ("cifar-resnet20", 20, 3), ("wide-resnet-40-2", 16, 3), ("resnet18", 64, 2), ("resnet50", 96, 2),
     ("resnet26", 32, 3),
-    ("mobilenet-v1-025", 128, 6), ("vit-post-norm-cifar", 32, 2), ("vit-tiny-patch16-224", 224, 1),
+    ("mobilenet-v1-025", 128, 6), ("efficientnet-b0", 64, 3), ("vit-post-norm-cifar", 32, 2), ("vit-tiny-patch16-224", 224, 1),
   ]
   static let statistics: [NormStatistics] = [
     .stored, .batch, .blended(batchWeight: 0.3, variance: .unbiased, constant: true),
@@ -93,6 +93,7 @@ import Testing
 
   static let withWeights: [(name: String, size: Int, batch: Int)] = [
     ("cifar-resnet20", 32, 5), ("resnet26", 32, 5), ("wide-resnet-28-10", 16, 2), ("mobilenet-v1-025", 96, 4),
+    ("efficientnet-b0", 64, 3),
   ]
   /// Every parameter is differentiated: the fused path has the gradients of the readable one, weights and biases included.
   @Test(arguments: withWeights) func gradientsOfAllParametersEqualReadableOnes(_ architecture: (name: String, size: Int, batch: Int)) throws

@@ -82,7 +82,7 @@ size_t ck_attention_scratch_bytes(int tokens, int depth);
 
 // MARK: - Operands and epilogues of fused steps (blocked layout)
 
-typedef enum { CK_ACTIVATION_NONE, CK_ACTIVATION_RELU, CK_ACTIVATION_RELU6 } ck_activation;
+typedef enum { CK_ACTIVATION_NONE, CK_ACTIVATION_RELU, CK_ACTIVATION_RELU6, CK_ACTIVATION_SILU } ck_activation;
 
 /// scale[channel] and shift[channel], padded to whole blocks; one set for all images (image_stride 0), or one per image
 /// (image_stride = floats from one image's set to the next: group norms). scale NULL stands for 1, shift NULL for 0.
@@ -91,9 +91,10 @@ typedef struct {
   size_t image_stride;
 } ck_affine;
 
-/// A value that is evaluated while it is read:  activation( affine(x) + second_affine(second) + third ).
+/// A value that is evaluated while it is read:  gate · activation( affine(x) + second_affine(second) + third ).
 /// Forward: x is a raw convolution output with its norm, second a shortcut with or without a norm.
 /// Backward: x the gradient that arrives (scale A, shift C), second the raw output of the norm (scale B), third a further gradient.
+/// gate: one factor per image and channel (squeeze and excitation), channels a multiple of 16; not together with second, third or store.
 /// store overlaps neither the operand's inputs nor the output.
 typedef struct {
   const float *x;
@@ -102,11 +103,13 @@ typedef struct {
   ck_affine second_affine;
   const float *third;  // NULL: none
   ck_activation activation;
+  const float *gate;  // [image][channel], or NULL: 1
+  size_t gate_stride;  // floats from one image's factors to the next
   float *store;  // where the evaluated value is kept as well (blocked, unpadded in space), or NULL
 } ck_operand;
 
-/// Which derivative a result v is multiplied by, as a mask: where `source` (through `affine`) lies inside the linear part of the activation,
-/// that is > 0 for RELU, > 0 and < 6 for RELU6. A stored activation value serves as source with the identity affine as well.
+/// Which derivative a result v is multiplied by: that of the activation at `source` through `affine`. For RELU and RELU6 it is a mask, 1 where the
+/// source is > 0 (and < 6), and a stored activation value serves as source with the identity affine as well; for SILU it does not.
 typedef struct {
   ck_activation activation;  // NONE: no mask
   const float *source;
@@ -201,6 +204,8 @@ void ck_from_blocked(ck_pool *pool, int n, int channels, int height, int width, 
 void ck_global_average(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, float *plain);
 /// The gradient of that mean: each position of a channel gets gradient[n][channel] / (height · width), then the epilogue.
 void ck_global_average_backward(ck_pool *pool, int n, int channels, int height, int width, const float *gradient, const ck_epilogue *epilogue);
+/// Sums of products over all positions, Σ operand · gradient → plain [n][channels]: the gradient of a gate.
+void ck_channel_products(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const float *gradient, float *plain);
 
 typedef struct {
   int channels, height, width, out_height, out_width;

@@ -31,18 +31,28 @@ CK_INLINE float ck_exp(float x) {
   return x < -87.3f ? 0.0f : y;
 }
 // erf within 3e-7: erfc(|x|) = e^(−x²) · Q(t), t = 1 / (1 + |x| / 2), Q a polynomial fitted to the scaled complementary error function.
-CK_INLINE float ck_erf(float x) {
-  float a = x < 0 ? -x : x;
-  float t = 1.0f / (1.0f + 0.5f * a);
+CK_INLINE float ck_erfc_factor(float t) {
   float q = 0.0588011891f;
   q = q * t - 0.218235716f;
   q = q * t + 0.122173905f;
   q = q * t + 0.307685107f;
   q = q * t + 0.130841121f;
   q = q * t + 0.321699440f;
-  q = q * t + 0.277034938f;
-  float y = 1.0f - q * t * ck_exp(-a * a);
+  return q * t + 0.277034938f;
+}
+CK_INLINE float ck_erf(float x) {
+  float a = x < 0 ? -x : x;
+  float t = 1.0f / (1.0f + 0.5f * a);
+  float y = 1.0f - ck_erfc_factor(t) * t * ck_exp(-a * a);
   return x < 0 ? -y : y;
+}
+// The derivative of GELU, Φ(x) + x φ(x): erf as above, its exponential shared with the density.
+CK_INLINE float ck_gelu_slope(float x) {
+  float a = (x < 0 ? -x : x) * 0.707106781f;
+  float t = 1.0f / (1.0f + 0.5f * a);
+  float density = ck_exp(-a * a);
+  float tail = 0.5f * ck_erfc_factor(t) * t * density;
+  return (x < 0 ? tail : 1.0f - tail) + x * 0.398942280f * density;
 }
 CK_INLINE float ck_sigmoid(float x) { return 1.0f / (1.0f + ck_exp(-x)); }
 // tanh through e^(−2|x|), with its series near 0 where the quotient would cancel.

@@ -81,7 +81,7 @@ static void CK_NAME(function_backward)(ck_function f, float slope, const float *
     case CK_RELU: CK_EACH(v > 0 ? 1.0f : 0.0f);
     case CK_RELU6: CK_EACH(v > 0 && v < 6 ? 1.0f : 0.0f);
     case CK_LEAKY_RELU: CK_EACH(v > 0 ? 1.0f : slope);
-    case CK_GELU: CK_EACH(0.5f * (1 + ck_erf(v * 0.707106781f)) + v * 0.398942280f * ck_exp(-0.5f * v * v));
+    case CK_GELU: CK_EACH(ck_gelu_slope(v));
     case CK_GELU_TANH: CK_EACH(CK_NAME(gelu_tanh_slope)(v));
     case CK_SILU: CK_EACH(ck_sigmoid(v) * (1 + v * (1 - ck_sigmoid(v))));
     case CK_HARDSWISH: CK_EACH(v <= -3 ? 0.0f : (v >= 3 ? 1.0f : v * (1.0f / 3) + 0.5f));

@@ -10,6 +10,7 @@
 //   KERNEL_TABLE        the table's name
 #include "vector.h"
 // Order matters from here on: each file uses the ones before it.
+#include "functions.h"
 #include "operand.h"
 #include "epilogue.h"
 #include "prefetch.h"
@@ -47,6 +48,7 @@ const ck_kernel_table KERNEL_TABLE = {
     .from_blocked = from_blocked,
     .global_average = global_average,
     .global_average_backward = global_average_backward,
+    .channel_products = channel_products,
     .pooling = pooling,
     .pooling_backward = pooling_backward,
     .shortcut = shortcut,

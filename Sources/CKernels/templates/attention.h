@@ -39,60 +39,53 @@ static void multiply_right(ck_orientation orientation, size_t m, const float *a,
   for (size_t row = 0; row < m; row += most) gemm_block(&job, row, m - row < most ? m - row : most, 0, gemm_panels(right->n), a_block);
 }
 
-/// e^x for x <= 0, as ck_exp.
-INLINE v16 exponential(v16 x) {
-  v16 clamped = (x < splat(-87.3f)) ? splat(-87.3f) : x;
-  i16 power = __builtin_convertvector(multiply_add(clamped, splat(1.44269504f), splat(-0.5f)), i16);
-  v16 k = __builtin_convertvector(power, v16);
-  v16 r = multiply_add(k, splat(2.12194440e-4f), multiply_add(k, splat(-0.693359375f), clamped));
-  v16 p = multiply_add(splat(1.0f / 5040), r, splat(1.0f / 720));
-  p = multiply_add(p, r, splat(1.0f / 120));
-  p = multiply_add(p, r, splat(1.0f / 24));
-  p = multiply_add(p, r, splat(1.0f / 6));
-  p = multiply_add(p, r, splat(0.5f));
-  p = multiply_add(p, r, splat(1.0f));
-  p = multiply_add(p, r, splat(1.0f));
-  v16 result = p * (v16)((power + 127) << 23);
-  return (x < splat(-87.3f)) ? splat(0) : result;
-}
-INLINE float lane_sum(v16 v) {
-  float total = 0;
-  for (int i = 0; i < CK_LANES; ++i) total += v[i];
+/// total + the lanes, in order.
+INLINE float add_lanes(float total, v16 v, int lanes) {
+  for (int i = 0; i < lanes; ++i) total += v[i];
   return total;
+}
+INLINE float lane_maximum(v16 v) {
+  typedef float v8 __attribute__((ext_vector_type(8)));
+  typedef float v4 __attribute__((ext_vector_type(4)));
+  v8 a = (v.lo > v.hi) ? v.lo : v.hi;
+  v4 b = (a.lo > a.hi) ? a.lo : a.hi;
+  float left = b[0] > b[2] ? b[0] : b[2], right = b[1] > b[3] ? b[1] : b[3];
+  return left > right ? left : right;
 }
 
 /// rows ← softmax(scale · rows), `width` columns of `stride`; zeros behind them.
 static void attention_softmax(float *rows, size_t count, size_t width, size_t stride, float scale) {
+  const i16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  size_t last = stride - CK_LANES, full = width / CK_LANES * CK_LANES;
+  const i16 inside = lanes < (i16)((int)(width - last));
   for (size_t r = 0; r < count; ++r, rows += stride) {
-    for (size_t i = width; i < stride; ++i) rows[i] = rows[0];
-    v16 most = load(rows);
-    for (size_t i = CK_LANES; i < stride; i += CK_LANES) {
+    v16 tail = inside ? load(rows + last) : splat(-__builtin_inff()), most = tail;
+    for (size_t i = 0; i < last; i += CK_LANES) {
       v16 v = load(rows + i);
       most = (v > most) ? v : most;
     }
-    float largest = most[0];
-    for (int i = 1; i < CK_LANES; ++i) largest = most[i] > largest ? most[i] : largest;
-    v16 shift = splat(-largest * scale), sum = splat(0);
+    v16 shift = splat(-lane_maximum(most) * scale), sum = splat(0);
+    store(rows + last, tail);
     for (size_t i = 0; i < stride; i += CK_LANES) {
-      v16 v = exponential(multiply_add(load(rows + i), splat(scale), shift));
+      v16 x = multiply_add(load(rows + i), splat(scale), shift), v = (x < splat(-87.3f)) ? splat(0) : exponential(x);
       store(rows + i, v);
-      if (i + CK_LANES <= width) sum += v;
+      if (i < full) sum += v;
     }
-    float total = lane_sum(sum);
-    for (size_t i = width / CK_LANES * CK_LANES; i < width; ++i) total += rows[i];
+    float total = add_lanes(0, sum, CK_LANES);
+    if (full < width) total = add_lanes(total, load(rows + last), (int)(width - full));
     v16 inverse = splat(1 / total);
     for (size_t i = 0; i < stride; i += CK_LANES) store(rows + i, load(rows + i) * inverse);
-    for (size_t i = width; i < stride; ++i) rows[i] = 0;
   }
 }
 
-/// slopes ← scale · weights · (slopes − Σ slopes · weights); both are zero behind `width`.
+/// slopes ← scale · weights · (slopes − Σ slopes · weights), 0 behind `width` columns of `stride`, where weights are 0.
 static void attention_softmax_backward(const float *weights, float *slopes, size_t count, size_t width, size_t stride, float scale) {
   for (size_t r = 0; r < count; ++r, weights += stride, slopes += stride) {
-    for (size_t i = width; i < stride; ++i) slopes[i] = 0;
+    // Own products left zeros there, OpenBLAS wrote nothing.
+    for (size_t i = width; GEMM_USES_BLAS && i < stride; ++i) slopes[i] = 0;
     v16 sum = splat(0);
     for (size_t i = 0; i < stride; i += CK_LANES) sum = multiply_add(load(weights + i), load(slopes + i), sum);
-    v16 product = splat(lane_sum(sum)), factor = splat(scale);
+    v16 product = splat(add_lanes(0, sum, CK_LANES)), factor = splat(scale);
     for (size_t i = 0; i < stride; i += CK_LANES) store(slopes + i, load(weights + i) * factor * (load(slopes + i) - product));
   }
 }
@@ -104,6 +97,9 @@ typedef struct {
   const float *query;
   float scale;
 } attention_head;
+
+/// Queries whose weights are worked on together, so that they stay near the processor between products and softmax; OpenBLAS gets all at once.
+static size_t attention_rows(size_t tokens) { return GEMM_USES_BLAS || tokens < 4 * GEMM_ROWS ? tokens : 4 * GEMM_ROWS; }
 
 static attention_head begin_head(const attention_job *job, int unit, float *scratch) {
   attention_head head;
@@ -118,36 +114,51 @@ static attention_head begin_head(const attention_job *job, int unit, float *scra
   head.row = 3 * head.width;
   head.query = job->x + (size_t)(unit / job->heads) * tokens * head.row + (size_t)(unit % job->heads) * depth;
   head.scale = (float)(1 / __builtin_sqrt((double)depth));
-  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + head.width, head.row, head.packed);
-  multiply_right(CK_NORMAL, tokens, head.query, head.row, &keys, head.weights, head.stride, true, head.a_block);
-  attention_softmax(head.weights, tokens, tokens, head.stride, head.scale);
   return head;
+}
+
+/// The weights of some queries.
+static void find_weights(const attention_head *head, const right_side *keys, size_t first, size_t count, float *weights) {
+  multiply_right(CK_NORMAL, count, head->query + first * head->row, head->row, keys, weights, head->stride, true, head->a_block);
+  attention_softmax(weights, count, keys->n, head->stride, head->scale);
 }
 
 static void attention_unit(void *context, int unit, int worker) {
   const attention_job *job = context;
   attention_head head = begin_head(job, unit, ck_pool_scratch(job->pool, worker));
-  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth;
+  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth, rows = attention_rows(tokens);
   float *output = job->output + (size_t)(unit / job->heads) * tokens * head.width + (size_t)(unit % job->heads) * depth;
-  right_side values = pack_right_side(CK_NORMAL, depth, tokens, head.query + 2 * head.width, head.row, head.packed);
-  multiply_right(CK_NORMAL, tokens, head.weights, head.stride, &values, output, head.width, false, head.a_block);
+  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + head.width, head.row, head.packed);
+  right_side values = pack_right_side(CK_NORMAL, depth, tokens, head.query + 2 * head.width, head.row, head.packed + head.packed_floats);
+  for (size_t first = 0; first < tokens; first += rows) {
+    size_t count = tokens - first < rows ? tokens - first : rows;
+    find_weights(&head, &keys, first, count, head.weights);
+    multiply_right(CK_NORMAL, count, head.weights, head.stride, &values, output + first * head.width, head.width, false, head.a_block);
+  }
 }
 
 static void attention_backward_unit(void *context, int unit, int worker) {
   const attention_job *job = context;
   attention_head head = begin_head(job, unit, ck_pool_scratch(job->pool, worker));
-  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth, image = (size_t)(unit / job->heads), place = (size_t)(unit % job->heads) * depth;
+  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth, rows = attention_rows(tokens);
+  size_t image = (size_t)(unit / job->heads), place = (size_t)(unit % job->heads) * depth;
   const float *arriving = job->gradient + image * tokens * head.width + place;
   float *target = job->input_gradient + image * tokens * head.row + place;
   float *packed[5];
   for (int i = 0; i < 5; ++i) packed[i] = head.packed + (size_t)i * head.packed_floats;
+  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + head.width, head.row, packed[0]);
   right_side values = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + 2 * head.width, head.row, packed[1]);
-  right_side keys = pack_right_side(CK_NORMAL, depth, tokens, head.query + head.width, head.row, packed[2]);
+  right_side key_rows = pack_right_side(CK_NORMAL, depth, tokens, head.query + head.width, head.row, packed[2]);
   right_side queries = pack_right_side(CK_NORMAL, depth, tokens, head.query, head.row, packed[3]);
   right_side gradients = pack_right_side(CK_NORMAL, depth, tokens, arriving, head.width, packed[4]);
-  multiply_right(CK_NORMAL, tokens, arriving, head.width, &values, head.slopes, head.stride, true, head.a_block);
-  attention_softmax_backward(head.weights, head.slopes, tokens, tokens, head.stride, head.scale);
-  multiply_right(CK_NORMAL, tokens, head.slopes, head.stride, &keys, target, head.row, false, head.a_block);
+  for (size_t first = 0; first < tokens; first += rows) {
+    size_t count = tokens - first < rows ? tokens - first : rows;
+    float *weights = head.weights + first * head.stride, *slopes = head.slopes + first * head.stride;
+    find_weights(&head, &keys, first, count, weights);
+    multiply_right(CK_NORMAL, count, arriving + first * head.width, head.width, &values, slopes, head.stride, true, head.a_block);
+    attention_softmax_backward(weights, slopes, count, tokens, head.stride, head.scale);
+    multiply_right(CK_NORMAL, count, slopes, head.stride, &key_rows, target + first * head.row, head.row, false, head.a_block);
+  }
   multiply_right(CK_TRANSPOSED, tokens, head.slopes, head.stride, &queries, target + head.width, head.row, false, head.a_block);
   multiply_right(CK_TRANSPOSED, tokens, head.weights, head.stride, &gradients, target + 2 * head.width, head.row, false, head.a_block);
 }

@@ -1,4 +1,4 @@
-// Steps over blocked values without a convolution: evaluation into an epilogue, the global mean and its gradient.
+// Steps over blocked values without a convolution: evaluation into an epilogue, the global mean and its gradient, the gradient of gates.
 //
 // Values pass through a small buffer in L1 (EVALUATED_POSITIONS), so that operands and epilogues are the same code as around convolutions;
 // the steps stay bound by memory. A unit is one image, or a range of its channel blocks where there are few images.
@@ -10,8 +10,8 @@ typedef struct {
   size_t positions;
   const ck_operand *operand;
   const ck_epilogue *epilogue;
-  const float *gradient;  // of the mean
-  float *plain;           // the mean
+  const float *gradient;  // of the mean, plain; of a gated value, blocked
+  float *plain;           // the mean; the gradient of the gate
 } elementwise_job;
 
 typedef void (*block_body)(const elementwise_job *job, size_t image, int block);
@@ -57,7 +57,8 @@ static void elementwise(ck_pool *pool, int n, int channels, int height, int widt
   run_elementwise(pool, &job, channels, height, width, elementwise_evaluate_unit);
 }
 
-static void average_block(const elementwise_job *job, size_t image, int block) {
+/// Adds up one block of one image, each value times `gradient` where it is not NULL, and writes the sums divided by `divisor`.
+INLINE void sum_block(const elementwise_job *job, size_t image, int block, const float *gradient, double divisor) {
   _Alignas(64) float values[EVALUATED_POSITIONS * CK_LANES];
   block_operand operand = operand_block(job->operand, image, block, job->blocks, job->positions, true);
   double total[CK_LANES] = {0};
@@ -65,12 +66,34 @@ static void average_block(const elementwise_job *job, size_t image, int block) {
     int count = (int)(job->positions - first < EVALUATED_POSITIONS ? job->positions - first : EVALUATED_POSITIONS);
     evaluate_run(&operand, first * CK_LANES, CK_LANES, count, values);
     v16 sum = splat(0);
-    for (int i = 0; i < count; ++i) sum += load(values + i * CK_LANES);
+    for (int i = 0; i < count; ++i) {
+      v16 value = load(values + i * CK_LANES);
+      sum = gradient ? multiply_add(value, load(gradient + (first + (size_t)i) * CK_LANES), sum) : sum + value;
+    }
     add_to_doubles(total, sum);
   }
   int lanes = ck_minimum(CK_LANES, job->channels - block * CK_LANES);
   float *target = job->plain + image * (size_t)job->channels + (size_t)block * CK_LANES;
-  for (int lane = 0; lane < lanes; ++lane) target[lane] = (float)(total[lane] / (double)job->positions);
+  for (int lane = 0; lane < lanes; ++lane) target[lane] = (float)(total[lane] / divisor);
+}
+
+static void average_block(const elementwise_job *job, size_t image, int block) {
+  sum_block(job, image, block, NULL, (double)job->positions);
+}
+
+static void channel_product_block(const elementwise_job *job, size_t image, int block) {
+  sum_block(job, image, block, job->gradient + (image * (size_t)job->blocks + (size_t)block) * job->positions * CK_LANES, 1);
+}
+
+static void channel_product_unit(void *context, int unit, int worker) {
+  (void)worker;
+  elementwise_unit(context, unit, channel_product_block);
+}
+
+static void channel_products(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const float *gradient,
+                             float *plain) {
+  elementwise_job job = {.n = n, .operand = operand, .gradient = gradient, .plain = plain};
+  run_elementwise(pool, &job, channels, height, width, channel_product_unit);
 }
 
 static void average_unit(void *context, int unit, int worker) {

@@ -97,6 +97,8 @@ INLINE void epilogue_group(const block_epilogue *epilogue, region_sums *sums, v1
         v16 z = multiply_add(load(AT(source)), scale, shift);
         values[i * columns + j] = (z > splat(0)) ? values[i * columns + j] : splat(0);
       }
+    } else if (epilogue->activation == CK_ACTIVATION_SILU) {
+      EACH_RESULT values[i * columns + j] *= silu_slope(multiply_add(load(AT(source)), scale, shift));
     } else {
       EACH_RESULT {
         v16 z = multiply_add(load(AT(source)), scale, shift);

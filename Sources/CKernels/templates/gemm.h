@@ -128,10 +128,28 @@ static void gemm_cut_panel(size_t depth, const float *a, const float *b, size_t 
   }
 }
 
+/// The part of A that this worker packs next: the same rows further along k, then most likely the rows after those that the other workers have.
+static upcoming_operand gemm_upcoming(const gemm_job *job, size_t row, size_t rows, size_t first) {
+  upcoming_operand next = {.plane = job->lda, .stream_count = 1};
+  if (job->a_orientation != CK_NORMAL) return next;
+  if (first >= job->k) {
+    first = 0;
+    row += job->block_rows * (job->pool ? (size_t)ck_pool_threads(job->pool) : 1);
+    if (!job->pool || row >= job->m) return next;
+    rows = job->m - row < job->block_rows ? job->m - row : job->block_rows;
+  }
+  next.streams[0] = job->a + row * job->lda + first;
+  next.blocks = (int)rows;
+  next.lines = (int)(((job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH) + CK_LANES - 1) / CK_LANES);
+  return next;
+}
+
 static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t panel, size_t panel_end, float *a_block) {
   for (size_t first = 0; first < job->k; first += GEMM_DEPTH) {
     size_t depth = job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH;
     gemm_pack_a(job, row, rows, first, depth, a_block);
+    upcoming_operand next = gemm_upcoming(job, row, rows, first + depth);
+    int calls = (int)((rows / GEMM_ROWS + 1) * ((panel_end - panel) / GEMM_PANELS + 1)), lines = lines_per_step(&next, calls);
     for (size_t p = panel; p < panel_end;) {
       size_t panels = panel_end - p < GEMM_PANELS ? panel_end - p : GEMM_PANELS;
       size_t column = p * CK_LANES;
@@ -141,6 +159,7 @@ static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t pane
       for (size_t r = 0; r < rows;) {
         size_t index = 0;
         while ((size_t)gemm_row_sizes[index] > rows - r) ++index;
+        prefetch_upcoming(&next, lines);
         gemm_target target = {job->c + (row + r) * job->ldc + column, job->ldc, first == 0 && job->bias ? job->bias + column : NULL,
                               job->accumulate || first > 0};
         if (cut) {

@@ -1,17 +1,17 @@
-// Operands: values that are evaluated while they are read,  activation( affine(x) + second_affine(second) + third ).
+// Operands: values that are evaluated while they are read,  gate · activation( affine(x) + second_affine(second) + third ).
 //
 // An operand is narrowed to one channel block of one image, then evaluated in runs of positions. Which parts exist is a constant
-// inside each loop (24 combinations), so that a plain "affine, relu" costs a load, a multiply-add, a maximum and a store.
+// inside each loop (36 combinations), so that a plain "affine, relu" costs a load, a multiply-add, a maximum and a store.
 
 /// An operand's view of one block of one image.
 typedef struct {
   const float *x, *second, *third;
   float *store;
-  v16 scale, shift, second_scale;
+  v16 scale, shift, second_scale, gate;
   unsigned kind;
 } block_operand;
 
-enum { OPERAND_SECOND = 1, OPERAND_THIRD = 2, OPERAND_RELU = 4, OPERAND_RELU6 = 8, OPERAND_STORE = 16 };
+enum { OPERAND_SECOND = 1, OPERAND_THIRD = 2, OPERAND_RELU = 4, OPERAND_RELU6 = 8, OPERAND_STORE = 16, OPERAND_SILU = 32, OPERAND_GATE = 64 };
 
 /// The set of one block of one image, `otherwise` where there is none.
 INLINE v16 affine_part(const float *values, size_t image_stride, size_t image, int block, float otherwise) {
@@ -36,6 +36,11 @@ INLINE block_operand operand_block(const ck_operand *operand, size_t image, int 
   }
   if (operand->activation == CK_ACTIVATION_RELU) result.kind |= OPERAND_RELU;
   if (operand->activation == CK_ACTIVATION_RELU6) result.kind |= OPERAND_RELU6;
+  if (operand->activation == CK_ACTIVATION_SILU) result.kind |= OPERAND_SILU;
+  if (operand->gate) {
+    result.gate = load(operand->gate + image * operand->gate_stride + (size_t)block * CK_LANES);
+    result.kind |= OPERAND_GATE;
+  }
   if (operand->store && keep) {
     result.store = operand->store + base;
     result.kind |= OPERAND_STORE;
@@ -44,13 +49,15 @@ INLINE block_operand operand_block(const ck_operand *operand, size_t image, int 
 }
 
 INLINE void evaluate_loop(const block_operand *operand, size_t offset, size_t step, int count, float *target, unsigned kind) {
-  const v16 scale = operand->scale, shift = operand->shift, second_scale = operand->second_scale;
+  const v16 scale = operand->scale, shift = operand->shift, second_scale = operand->second_scale, gate = operand->gate;
   for (int i = 0; i < count; ++i, offset += step, target += CK_LANES) {
     v16 value = multiply_add(load(operand->x + offset), scale, shift);
     if (kind & OPERAND_SECOND) value = multiply_add(load(operand->second + offset), second_scale, value);
     if (kind & OPERAND_THIRD) value += load(operand->third + offset);
     if (kind & OPERAND_RELU) value = relu(value);
     if (kind & OPERAND_RELU6) value = relu6(value);
+    if (kind & OPERAND_SILU) value = silu(value);
+    if (kind & OPERAND_GATE) value *= gate;
     if (kind & OPERAND_STORE) store(operand->store + offset, value);
     store(target, value);
   }
@@ -70,6 +77,12 @@ static void evaluate_run(const block_operand *operand, size_t offset, size_t ste
     EVALUATE_PARTS(OPERAND_STORE)
     EVALUATE_PARTS((OPERAND_STORE | OPERAND_RELU))
     EVALUATE_PARTS((OPERAND_STORE | OPERAND_RELU6))
+    EVALUATE_PARTS(OPERAND_SILU)
+    EVALUATE_PARTS((OPERAND_STORE | OPERAND_SILU))
+    EVALUATE(OPERAND_GATE)
+    EVALUATE((OPERAND_GATE | OPERAND_RELU))
+    EVALUATE((OPERAND_GATE | OPERAND_RELU6))
+    EVALUATE((OPERAND_GATE | OPERAND_SILU))
   }
 #undef EVALUATE_PARTS
 #undef EVALUATE

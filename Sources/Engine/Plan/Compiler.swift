@@ -14,6 +14,8 @@ final class PlainValue: PlanValue {
   let buffer: BufferID
   /// Gradients that arrived so far, summed up in this buffer.
   var gradient: BufferID?
+  /// Whether that buffer is the gradient of another value as well, so that nothing may be added to it.
+  var sharesGradient = false
   init(_ buffer: BufferID, shape: Shape, requiresGradient: Bool) {
     self.buffer = buffer
     super.init(shape: shape, requiresGradient: requiresGradient)
@@ -124,13 +126,15 @@ final class Compiler {
     guard let fusion else { throw TTAError(.internal, "a fused value in a plan without fusion") }
     return fusion.plain(value)
   }
-  /// A buffer holds a further part of a plain value's gradient; the compiler may write to it from now on.
-  func contribute(_ buffer: BufferID, to value: PlainValue) {
-    if let sum = value.gradient {
-      emitBackward(AddInPlace(sum, buffer, count: value.shape.elementCount), touching: [sum, buffer])
-    } else {
-      value.gradient = buffer
+  /// A buffer holds a further part of a plain value's gradient; unless it is shared, the compiler may write to it from now on.
+  func contribute(_ buffer: BufferID, to value: PlainValue, shared: Bool = false) {
+    guard let sum = value.gradient else {
+      (value.gradient, value.sharesGradient) = (buffer, shared)
+      return
     }
+    let target = value.sharesGradient ? (shared ? rows(value.shape) : buffer) : sum
+    emitBackward(AddRows(sum, buffer, target, count: value.shape.elementCount), touching: [sum, buffer, target])
+    (value.gradient, value.sharesGradient) = (target, false)
   }
 
   // MARK: - The readable path
@@ -161,6 +165,10 @@ final class Compiler {
     }
     onBackward { [self] () throws(TTAError) in
       guard let outputGradient = output.gradient else { return }
+      if operation is Add {
+        for input in inputs where input.requiresGradient { contribute(outputGradient, to: input, shared: true) }
+        return
+      }
       var targets: [BufferID?] = []
       for input in inputs { targets.append(input.requiresGradient ? rows(input.shape) : nil) }
       let parameters = node.parameters.map(gradientBuffer)

@@ -66,17 +66,19 @@ final class OperatorBackward: PlanStep {
   }
 }
 
-/// target ← target + other, plain rows.
-final class AddInPlace: PlanStep {
-  let target: BufferID, other: BufferID, count: Int
-  init(_ target: BufferID, _ other: BufferID, count: Int) { (self.target, self.other, self.count) = (target, other, count) }
+/// target ← first + second, plain rows; the target may be one of them.
+final class AddRows: PlanStep {
+  let first: BufferID, second: BufferID, target: BufferID, count: Int
+  init(_ first: BufferID, _ second: BufferID, _ target: BufferID, count: Int) {
+    (self.first, self.second, self.target, self.count) = (first, second, target, count)
+  }
   var label: String { "add gradients" }
   func run(_ frame: borrowing Frame) {
-    let (x, y, total) = (frame.floats(target), frame.floats(other), count * frame.images)
+    let (x, y, out, total) = (frame.floats(first), frame.floats(second), frame.floats(target), count * frame.images)
     let chunk = 16_384
     frame.pool.run(units: (total + chunk - 1) / chunk) { unit, _ in
       let start = unit * chunk
-      ck_add_scaled(x + start, y + start, 1, min(chunk, total - start))
+      ck_add(x + start, y + start, out + start, min(chunk, total - start))
     }
   }
 }

@@ -80,28 +80,43 @@ public struct Lame: OutputAdjuster {
   ) -> (result: Tensor, energies: [Double]) {
     let (count, classes) = (probabilities.count, probabilities.rowElementCount)
     var negativeUnary = probabilities
-    negativeUnary.update { span in for i in span.indices { span[i] = log(span[i] + 1e-10) } }
-    var z = softmax(negativeUnary)
+    negativeUnary.withMutablePointer { values in
+      executor.forEachRow(count) { row in for i in row * classes..<(row + 1) * classes { values[i] = log(values[i] + 1e-10) } }
+    }
+    var z = executor.softmax(ofRows: negativeUnary)
     var energies: [Double] = []
     for iteration in 0..<100 {
-      let pairwise = affinities.product(z, on: executor)
-      var (scores, energy) = (pairwise, 0.0)
-      negativeUnary.withSpan { base in scores.update { span in for i in span.indices { span[i] += base[i] } } }
-      z = softmax(scores)
-      watch(z)
-      z.withSpan { z in
-        pairwise.withSpan { p in
-          negativeUnary.withSpan { u in
-            for i in 0..<count * classes {
-              energy += Double(-u[i] * z[i] - p[i] * z[i] + z[i] * log(max(z[i], 1e-20)))
-            }
-          }
+      var scores = affinities.product(z, on: executor)
+      negativeUnary.withPointer { base in
+        scores.withMutablePointer { scores in
+          executor.forEachRow(count) { row in for i in row * classes..<(row + 1) * classes { scores[i] += base[i] } }
         }
       }
+      z = executor.softmax(ofRows: scores)
+      watch(z)
+      let energy = energy(scores, z, on: executor)
       defer { energies.append(energy) }
       if iteration > 1, let last = energies.last, abs(energy - last) <= 1e-8 * abs(last) { break }
     }
     return (z, energies)
+  }
+  /// Σ z (unary − pairwise + log z): with z = softmax(pairwise − unary) that is −Σ log Σ exp(pairwise − unary), row by row, which the largest score of a
+  /// row and its probability give.
+  private static func energy(_ scores: Tensor, _ z: Tensor, on executor: Executor) -> Double {
+    let (count, classes) = (scores.count, scores.rowElementCount)
+    return withUnsafeTemporaryAllocation(of: Double.self, capacity: max(1, count)) { rows in
+      guard let sums = rows.baseAddress else { return 0 }
+      scores.withPointer { scores in
+        z.withPointer { z in
+          executor.forEachRow(count) { row in
+            var best = row * classes
+            for i in row * classes..<(row + 1) * classes where scores[i] > scores[best] { best = i }
+            sums[row] = log(Double(z[best])) - Double(scores[best])
+          }
+        }
+      }
+      return (0..<count).reduce(0) { $0 + sums[$1] }
+    }
   }
 }
 
@@ -115,12 +130,12 @@ package struct Affinities {
     let count = features.count
     var unit = features.reshaped(to: [count, features.rowElementCount])
     let width = unit.rowElementCount
-    unit.update { span in
-      for row in 0..<count {
+    unit.withMutablePointer { values in
+      executor.forEachRow(count) { row in
         var square = 0.0
-        for k in row * width..<(row + 1) * width { square += Double(span[k]) * Double(span[k]) }
+        for k in row * width..<(row + 1) * width { square += Double(values[k]) * Double(values[k]) }
         let norm = Float(max(square.squareRoot(), 1e-12))
-        for k in row * width..<(row + 1) * width { span[k] /= norm }
+        for k in row * width..<(row + 1) * width { values[k] /= norm }
       }
     }
     let products = executor.products(ofRows: unit, withRows: unit)
@@ -165,16 +180,7 @@ package struct Affinities {
   package func product(_ z: Tensor, on executor: Executor) -> Tensor {
     if let full { return executor.product(full, z) }
     guard let sparse else { return z }
-    let classes = z.rowElementCount
-    var result = Tensor(zeros: z.shape)
-    z.withSpan { z in
-      result.update { sums in
-        for (row, neighbors) in sparse.enumerated() {
-          for (index, weight) in neighbors { for k in 0..<classes { sums[row * classes + k] += weight * z[index * classes + k] } }
-        }
-      }
-    }
-    return result
+    return executor.weightedSums(of: z, sparse)
   }
 
   private static func squaredDistance(_ rows: Tensor, _ i: Int, _ j: Int) -> Double {
@@ -193,22 +199,28 @@ package struct Affinities {
     let count = rows.count
     guard wanted > 0 else { return Array(repeating: [], count: count) }
     let candidates = min(count - 1, wanted + 8)
-    return products.withSpan { span in
-      (0..<count).map { i in
-        // A small ordered list: most rows are rejected by one comparison.
-        var best: [(product: Float, index: Int)] = []
-        best.reserveCapacity(candidates + 1)
-        for j in 0..<count where j != i {
-          let product = span[i * count + j]
-          if best.count == candidates, product <= best[candidates - 1].product { continue }
-          var place = best.count
-          while place > 0, best[place - 1].product < product { place -= 1 }
-          best.insert((product, j), at: place)
-          if best.count > candidates { best.removeLast() }
+    var nearest = [[Int]](repeating: [], count: count)
+    nearest.withUnsafeMutableBufferPointer { found in
+      // Each row is written by one worker alone.
+      nonisolated(unsafe) let found = found
+      products.withPointer { products in
+        executor.forEachRow(count) { i in
+          // A small ordered list: most rows are rejected by one comparison.
+          var best: [(product: Float, index: Int)] = []
+          best.reserveCapacity(candidates + 1)
+          for j in 0..<count where j != i {
+            let product = products[i * count + j]
+            if best.count == candidates, product <= best[candidates - 1].product { continue }
+            var place = best.count
+            while place > 0, best[place - 1].product < product { place -= 1 }
+            best.insert((product, j), at: place)
+            if best.count > candidates { best.removeLast() }
+          }
+          let exact = best.map { (distance: squaredDistance(rows, i, $0.index), index: $0.index) }
+          found[i] = exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(\.index)
         }
-        let exact = best.map { (distance: squaredDistance(rows, i, $0.index), index: $0.index) }
-        return exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(\.index)
       }
     }
+    return nearest
   }
 }

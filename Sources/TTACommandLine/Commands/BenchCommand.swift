@@ -13,6 +13,7 @@ struct BenchCommand: AsyncParsableCommand {
     discussion: """
       Example: tta bench --model shapes --strategy tent --batch 100
       Example: tta bench --model shapes --strategy all --repeats 3
+      Example, latency of requests: tta bench --model shapes --strategy source --batch 1 --repeats 10000
       """)
 
   @OptionGroup(title: "Model") var model: ModelOptions
@@ -23,11 +24,12 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Images per batch.") var batch = 64
   @Option(name: .long, help: "Measured batches, after warm-up.") var repeats = 10
   @Flag(name: .long, help: "Every kernel × shape against the peak of this machine, measured in the same run.") var kernels = false
+  @Flag(name: .long, help: "LAME by number of images and of classes.") var lame = false
   @Option(name: .long, help: ArgumentHelp("How fast batches of a data set are made, by number of threads.", valueName: "dataset"))
   var stream: String?
   @Flag(name: .long, help: "Every corruption on one picture of either published size, one thread.") var corruptions = false
   @Option(name: .long, help: "Severity for --corruptions, 0 to 5 in steps of 0.25.") var severity = 3.0
-  @Flag(name: .long, help: "Also the time of each step of the plan.") var profile = false
+  @Flag(name: .long, help: "Also the time of each kind of step and of the slowest steps.") var profile = false
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Output") var output: OutputOptions
 
@@ -48,6 +50,7 @@ struct BenchCommand: AsyncParsableCommand {
       return try StreamBenchmark.run(
         stream, batch: batch, batches: repeats, threads: execution.threads ?? Machine.processors, json: output.json)
     }
+    if lame { return try LameBenchmark.run(repeats: repeats, threads: execution.threads ?? Machine.processors, json: output.json) }
     if corruptions { return try CorruptionBenchmark.run(severity: severity, json: output.json) }
     guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
     let (name, model) = try benchmarked()
@@ -81,17 +84,22 @@ struct BenchCommand: AsyncParsableCommand {
     Console.result(
       "\(name), \(measured.strategy), batch \(batch), \(threads) threads, \(Machine.instructionSet), \(executor.lowering.rawValue)")
     Console.result(
-      "  \(Numbers.grouped(measured.images_per_second)) images/s   \(Numbers.time(seconds: times.median / 1e3)) per batch (median of \(repeats); "
+      "  \(Numbers.grouped(measured.images_per_second)) images/s   \(Numbers.time(seconds: times.median / 1e3)) per batch (median of \(repeats); 99 % within \(Numbers.time(seconds: times.p99 / 1e3)); "
         + "\(Numbers.time(seconds: times.min / 1e3)) to \(Numbers.time(seconds: times.max / 1e3)))")
     Console.result(
       "  \(Numbers.decimals(measured.forwards_per_image, 2)) forwards and \(Numbers.decimals(measured.backwards_per_image, 2)) backwards per image   "
         + "\(Numbers.decimals(measured.gflops, 1)) GFLOP/s counted as direct products")
     Console.result("  peak memory \(Numbers.bytes(measured.peak_memory_bytes)), of which arena \(Numbers.bytes(measured.arena_bytes))")
-    if let steps = executor.profile {
-      for (label, time) in steps.sorted(by: { $0.value > $1.value }).prefix(40) {
-        Console.result("  \(Numbers.decimals(time / Double(repeats) * 1e3, 2)) ms  \(label)")
-      }
-    }
+    if let steps = executor.profile { show(steps) }
+  }
+  /// Time per batch by kind of step, then of the slowest steps.
+  private func show(_ profile: [String: Double]) {
+    func line(_ time: Double, _ text: String) { Console.result("  \(Numbers.decimals(time / Double(repeats) * 1e3, 2)) ms  \(text)") }
+    let kinds = Dictionary(grouping: profile) { $0.key.components(separatedBy: ": ").last ?? $0.key }
+    let totals = kinds.mapValues { (time: $0.reduce(0) { $0 + $1.value }, steps: $0.count) }
+    for (kind, total) in totals.sorted(by: { $0.value.time > $1.value.time }) { line(total.time, "\(kind), \(total.steps) steps") }
+    Console.result("the slowest steps:")
+    for (label, time) in profile.sorted(by: { $0.value > $1.value }).prefix(40) { line(time, label) }
   }
   private func show(_ rows: [StrategyBenchmark.Measurement], _ left: [String], _ name: String, _ threads: Int) {
     Console.result("\(name), batch \(batch), \(threads) threads, \(Machine.instructionSet), median of \(repeats) batches")

@@ -10,7 +10,8 @@ import TTA
 struct StrategyBenchmark {
   /// What was measured.
   struct Measurement: Encodable {
-    struct Times: Encodable { var min: Double, median: Double, max: Double }
+    /// Of the measured batches; `p99` is the 99th percentile by nearest rank.
+    struct Times: Encodable { var min: Double, median: Double, p99: Double, max: Double }
     var strategy: String
     /// Whether it learns by gradients.
     var adapts: Bool
@@ -58,7 +59,8 @@ struct StrategyBenchmark {
     let operations = model.graph.operationsPerImage * Double(batch) * (forwards + backwards)
     let measurement = Measurement(
       strategy: name, adapts: !runtime.adapted.isEmpty, images_per_second: Double(batch) / median,
-      milliseconds_per_batch: .init(min: seconds[0] * 1e3, median: median * 1e3, max: (seconds.last ?? 0) * 1e3),
+      milliseconds_per_batch: .init(min: seconds[0] * 1e3, median: median * 1e3, p99: seconds[(seconds.count * 99 + 99) / 100 - 1] * 1e3,
+        max: (seconds.last ?? 0) * 1e3),
       forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(), arena_bytes: executor.arenaBytes,
       gflops: operations / median * 1e-9)
     return (measurement, executor)

@@ -77,6 +77,38 @@ final class GlobalAverageBackward: PlanStep {
   }
 }
 
+/// The gradient of a gate: sums over positions of gradient times value, into plain rows of channels.
+final class ChannelProducts: PlanStep {
+  let label = "gate gradient"
+  let shape: Shape, operand: OperandSpecification, gradient: BufferID, output: BufferID
+  init(_ shape: Shape, _ operand: OperandSpecification, _ gradient: BufferID, _ output: BufferID) {
+    (self.shape, self.operand, self.gradient, self.output) = (shape, operand, gradient, output)
+  }
+  func run(_ frame: borrowing Frame) {
+    var operand = operand.resolve(frame)
+    ck_channel_products(
+      frame.pool.handle, Int32(frame.images), Int32(shape[0]), Int32(shape[1]), Int32(shape[2]), &operand, frame.reading(gradient),
+      frame.floats(output))
+  }
+}
+/// Per image the factors of a gate, then the gradient of the mean divided by its positions: scale and shift of the gradient behind a gate.
+final class GateCoefficients: PlanStep {
+  let label = "gate coefficients"
+  let factors: GateReference, mean: BufferID, positions: Int, output: BufferID
+  init(_ factors: GateReference, mean: BufferID, positions: Int, _ output: BufferID) {
+    (self.factors, self.mean, self.positions, self.output) = (factors, mean, positions, output)
+  }
+  func run(_ frame: borrowing Frame) {
+    let (channels, target) = (factors.channels, frame.floats(output))
+    let (factors, gradient) = (frame.reading(factors.buffer), frame.reading(mean))
+    for image in 0..<frame.images {
+      let row = target + image * 2 * channels
+      row.update(from: factors + image * channels, count: channels)
+      for c in 0..<channels { row[channels + c] = gradient[image * channels + c] / Float(positions) }
+    }
+  }
+}
+
 /// Pooling of windows.
 final class PoolingForward: SummingStep, @unchecked Sendable {
   let label: String

@@ -66,12 +66,13 @@ extension FusedLowering {
     return epilogue.output
   }
 
-  /// Mask of the activation, sums for the norms behind it.
+  /// Mask of the activation, sums for the norms behind it; both come later for a gated value.
   private func finalEpilogue(_ site: SiteValue) -> EpilogueSpecification {
     var epilogue = EpilogueSpecification(output: blockedRows(site.shape))
+    if site.gate != nil { return epilogue }
     if site.activation != CK_ACTIVATION_NONE {
       epilogue.maskActivation = site.activation
-      if let buffer = site.materialized {
+      if let buffer = site.materialized, site.activation != CK_ACTIVATION_SILU {
         epilogue.maskSource = buffer
       } else {
         epilogue.maskSource = buffer(of: site.first)
@@ -96,6 +97,7 @@ extension FusedLowering {
   /// A site's gradient is complete: it goes on to both sides.
   private func finish(_ site: SiteValue, _ epilogue: EpilogueSpecification) {
     let gradient = epilogue.output
+    if let gate = site.gate { return finish(gate, gradient) }
     var sums = [epilogue.sums, epilogue.moreSums].compactMap { $0 }
     for addend in [site.first, site.second].compactMap({ $0 }) {
       if let norm = addend.norm {
@@ -109,6 +111,36 @@ extension FusedLowering {
       case .site(let other): if other.requiresGradient { arrive(gradient, at: other) }
       }
     }
+  }
+  /// A gated value's gradient is complete: the factors get its products with the value, the value the gradient times the factors.
+  private func finish(_ gate: Gate, _ gradient: BufferID) {
+    if gate.factors.requiresGradient {
+      let (operand, rows) = (operand(of: gate.site), compiler.rows(gate.factors.shape))
+      compiler.emitBackward(
+        ChannelProducts(gate.site.shape, operand, gradient, rows), touching: operand.touched + [gradient, rows])
+      compiler.contribute(rows, to: gate.factors)
+    }
+    guard gate.site.requiresGradient else { return }
+    gate.site.gatedGradient = (gradient, gate.reference)
+    if gate.site.openMeans == 0 { joinGatedGradient(gate.site) }
+  }
+  /// The gradient of a gated value arrives at the value behind the gate, in one pass with that of its mean: factors · gradient + mean / positions.
+  func joinGatedGradient(_ site: SiteValue, mean: BufferID? = nil) {
+    guard let (gradient, factors) = site.gatedGradient else { return }
+    var affine = AffineReference(buffer: factors.buffer, scale: 0, shift: nil, imageStride: factors.channels)
+    if let mean {
+      affine = AffineReference(
+        buffer: compiler.buffer(bytesPerImage: 2 * factors.channels * 4), scale: 0, shift: factors.channels,
+        imageStride: 2 * factors.channels)
+      compiler.emitBackward(
+        GateCoefficients(factors, mean: mean, positions: site.shape[1] * site.shape[2], affine.buffer),
+        touching: [factors.buffer, mean, affine.buffer])
+      site.expected -= 1
+    }
+    let operand = OperandSpecification(x: gradient, affine: affine)
+    let epilogue = arrivingEpilogue(at: site)
+    compiler.emitBackward(Elementwise("gate backward", site.shape, operand, epilogue), touching: operand.touched + epilogue.touched)
+    didArrive(epilogue, at: site)
   }
   private func pass(_ gradient: BufferID, through norm: FusedNorm, _ sums: SumsSpecification?) {
     let (scale, shift) = (compiler.gradientBuffer(norm.scale), compiler.gradientBuffer(norm.shift))

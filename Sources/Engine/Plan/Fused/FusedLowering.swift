@@ -42,6 +42,8 @@ final class FusedLowering {
     case is Add: return lowerAdd(index, inputs[0], inputs[1])
     case let pooling as Pooling: return lower(index, pooling, inputs[0])
     case let mean as Mean where mean.axis == .positions: return lowerMean(index, inputs[0])
+    case let mean as AdaptivePooling where !mean.takesMaximum && mean.size == .init(1): return lowerMean(index, inputs[0])
+    case is Multiply: return try lowerGate(index, inputs[0], inputs[1])
     case let shortcut as Shortcut: return lower(index, shortcut, inputs[0])
     default: return nil
     }
@@ -74,6 +76,7 @@ final class FusedLowering {
         operand.second = buffer(of: second)
         operand.secondAffine = second.norm?.affine
       }
+      operand.gate = site.gate?.reference
       return operand
     default: fatalError("a value in another layout was read as blocked")
     }
@@ -320,6 +323,7 @@ final class FusedLowering {
     switch operation.function {
     case .relu: code = CK_ACTIVATION_RELU
     case .relu6: code = CK_ACTIVATION_RELU6
+    case .silu: code = CK_ACTIVATION_SILU
     default: return nil
     }
     let (shape, needed) = (graph.nodes[index].shape, gradientNeeded(index))
@@ -328,7 +332,9 @@ final class FusedLowering {
       return SiteValue(Addend(source: .stored(stored)), nil, code, shape: shape, requiresGradient: needed)
     case let site as SiteValue:
       // The sum before the activation is nobody else's: the activation joins it.
-      if site.activation == CK_ACTIVATION_NONE, site.materialized == nil, consumers[inputNode(index)].count == 1 {
+      // SiLU's slope is found from a stored input, not from a sum that nobody keeps.
+      let joins = site.gate == nil && (code != CK_ACTIVATION_SILU || site.second == nil)
+      if joins, site.activation == CK_ACTIVATION_NONE, site.materialized == nil, consumers[inputNode(index)].count == 1 {
         return SiteValue(site.first, site.second, code, shape: shape, requiresGradient: needed)
       }
       materialize(site)
@@ -350,7 +356,7 @@ final class FusedLowering {
   private func addend(_ value: PlanValue, readers: [Int]) -> Addend {
     if let stored = value as? StoredValue { return Addend(source: .stored(stored)) }
     guard let site = value as? SiteValue else { fatalError("a sum over another layout") }
-    if site.second == nil, site.activation == CK_ACTIVATION_NONE, site.materialized == nil, readers.count == 1,
+    if site.second == nil, site.gate == nil, site.activation == CK_ACTIVATION_NONE, site.materialized == nil, readers.count == 1,
       case .stored = site.first.source
     {
       return site.first
@@ -436,13 +442,31 @@ final class FusedLowering {
       compiler.rows(graph.nodes[index].shape), shape: graph.nodes[index].shape, requiresGradient: gradientNeeded(index))
     compiler.emit(GlobalAverage(input.shape, operand, result.buffer), touching: operand.touched + [result.buffer])
     guard result.requiresGradient else { return result }
+    let site = input as? SiteValue
+    site?.openMeans += 1
     compiler.onBackward { [self] () throws(TTAError) in
+      site?.openMeans -= 1
+      if let site, site.openMeans == 0, site.gatedGradient != nil { return joinGatedGradient(site, mean: result.gradient) }
       guard let gradient = result.gradient else { return arrive(nothingAt: input) }
       let epilogue = arrivingEpilogue(at: input)
       compiler.emitBackward(GlobalAverageBackward(input.shape, gradient, epilogue), touching: epilogue.touched + [gradient])
       didArrive(epilogue, at: input)
     }
     return result
+  }
+  /// A value times one factor per channel that a single step reads: the factors become part of what that step reads.
+  private func lowerGate(_ index: Int, _ input: PlanValue, _ factors: PlanValue) throws(TTAError) -> PlanValue? {
+    guard let site = input as? SiteValue, site.gate == nil, site.second == nil, site !== factors, consumers[index].count == 1,
+      site.shape[0] % 16 == 0, factors.shape.elementCount == site.shape[0]
+    else { return nil }
+    let gate = Gate(site: site, factors: try compiler.plain(factors))
+    register(site)
+    let needed = gradientNeeded(index)
+    guard site.materialized == nil else {
+      return SiteValue(
+        Addend(source: .site(site)), nil, CK_ACTIVATION_NONE, gate: gate, shape: site.shape, requiresGradient: needed)
+    }
+    return SiteValue(site.first, nil, site.activation, gate: gate, shape: site.shape, requiresGradient: needed)
   }
   private func keepIfNeeded(_ value: PlanValue, _ index: Int) {
     if let site = value as? SiteValue, site.materialized == nil, needsMemory(site, consumers[inputNode(index)]) { materialize(site) }

@@ -19,17 +19,25 @@ struct AffineReference: Sendable {
   }
 }
 
-/// A value evaluated while it is read: activation(affine(x) + affine(second) + third).
+/// One factor per image and channel in plain rows; channels is a multiple of 16.
+struct GateReference: Sendable {
+  var buffer: BufferID
+  var channels: Int
+}
+
+/// A value evaluated while it is read: gate · activation(affine(x) + affine(second) + third).
 struct OperandSpecification: Sendable {
   var x: BufferID
   var affine: AffineReference?
   var second: BufferID?, secondAffine: AffineReference?
   var third: BufferID?
   var activation = CK_ACTIVATION_NONE
+  /// Not together with `second`, `third` or `store`.
+  var gate: GateReference?
   /// Where the evaluated value is kept as well.
   var store: BufferID?
 
-  var touched: [BufferID] { [x] + [affine?.buffer, second, secondAffine?.buffer, third, store].compactMap { $0 } }
+  var touched: [BufferID] { [x] + [affine?.buffer, second, secondAffine?.buffer, third, gate?.buffer, store].compactMap { $0 } }
   func resolve(_ frame: borrowing Frame) -> ck_operand {
     var operand = ck_operand()
     operand.x = frame.reading(x)
@@ -38,6 +46,10 @@ struct OperandSpecification: Sendable {
     if let secondAffine { operand.second_affine = secondAffine.resolve(frame) }
     if let third { operand.third = frame.reading(third) }
     operand.activation = activation
+    if let gate {
+      operand.gate = frame.reading(gate.buffer)
+      operand.gate_stride = gate.channels
+    }
     if let store { operand.store = frame.floats(store) }
     return operand
   }

@@ -52,18 +52,31 @@ struct Addend {
   var norm: FusedNorm?
 }
 
-/// A value that is evaluated where it is read: activation(first + second).
+/// A value times one factor per image and channel: squeeze and excitation.
+struct Gate {
+  /// The value that is multiplied, and the factors in plain rows.
+  let site: SiteValue, factors: PlainValue
+  var reference: GateReference { GateReference(buffer: factors.buffer, channels: site.shape[0]) }
+}
+
+/// A value that is evaluated where it is read: gate · activation(first + second).
 final class SiteValue: PlanValue {
   let first: Addend, second: Addend?
   let activation: ck_activation
+  /// Factors behind the activation; such a value has one reader and no `second`.
+  let gate: Gate?
   /// Where the evaluated value is kept, once it is, and the number of forward steps that existed then.
   private(set) var materialized: BufferID?, materializedAt = 0
   /// Gradients that will arrive, those that arrived, and their buffers so far (`owned`: may be written to).
   var expected = 0, received = 0
   var pending: [BufferID] = []
+  /// Global means of this value whose gradients have not arrived yet, and the gradient of its gated value, which waits for the last of them.
+  var openMeans = 0, gatedGradient: (gradient: BufferID, factors: GateReference)?
 
-  init(_ first: Addend, _ second: Addend?, _ activation: ck_activation, shape: Shape, requiresGradient: Bool) {
-    (self.first, self.second, self.activation) = (first, second, activation)
+  init(
+    _ first: Addend, _ second: Addend?, _ activation: ck_activation, gate: Gate? = nil, shape: Shape, requiresGradient: Bool
+  ) {
+    (self.first, self.second, self.activation, self.gate) = (first, second, activation, gate)
     super.init(shape: shape, requiresGradient: requiresGradient)
   }
   func materialize(in buffer: BufferID, at step: Int) { (materialized, materializedAt) = (buffer, step) }

