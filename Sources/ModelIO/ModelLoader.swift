@@ -1,8 +1,8 @@
 // From a weight file to a model.
 
 public import Engine
-import Onnx
 import Foundation
+import Onnx
 public import Safetensors
 
 /// A model, what is known about it, and where it came from.

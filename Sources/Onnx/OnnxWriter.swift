@@ -150,12 +150,15 @@ extension OnnxFile {
   private static func raw(_ name: String) -> String { name + ".raw" }
   /// A batch norm with ONNX's default ε, from a value's raw form to its name.
   private static func norm(of name: String, _ parameters: [String]) -> [UInt8] {
-    ([raw(name)] + parameters).flatMap { Wire.text(1, $0) } + Wire.text(2, name) + Wire.text(3, name + ".norm") + Wire.text(4, "BatchNormalization")
+    ([raw(name)] + parameters).flatMap { Wire.text(1, $0) } + Wire.text(2, name) + Wire.text(3, name + ".norm")
+      + Wire.text(4, "BatchNormalization")
   }
   /// The element type behind a name: that of the initialiser that a chain of Identity nodes hands on.
   private func type(of name: String) -> OnnxType {
     var (name, left) = (name, nodes.count)
-    while initializers[name] == nil, left > 0, let node = nodes.first(where: { $0.operation == "Identity" && $0.outputs == [name] }), let input = node.inputs.first {
+    while initializers[name] == nil, left > 0, let node = nodes.first(where: { $0.operation == "Identity" && $0.outputs == [name] }),
+      let input = node.inputs.first
+    {
       name = input
       left -= 1
     }
@@ -165,7 +168,9 @@ extension OnnxFile {
     switch type {
     case .float16, .bfloat16:
       let bytes = values.values.flatMap { value -> [UInt8] in
-        let bits = type == .float16 ? floatToHalf(value) : UInt16(truncatingIfNeeded: (value.bitPattern + 0x7FFF + (value.bitPattern >> 16 & 1)) >> 16)
+        let bits =
+          type == .float16
+          ? floatToHalf(value) : UInt16(truncatingIfNeeded: (value.bitPattern + 0x7FFF + (value.bitPattern >> 16 & 1)) >> 16)
         return [UInt8(truncatingIfNeeded: bits), UInt8(truncatingIfNeeded: bits >> 8)]
       }
       return Self.header(name, shape, type, bytes: bytes.count) + [.new(bytes)]

@@ -70,6 +70,7 @@ struct Root: AsyncParsableCommand {
     discussion: "Example: tta demo", version: Machine.description,
     subcommands: [
       DemoCommand.self, AdaptCommand.self, ReplayCommand.self, ReportCommand.self, CorruptCommand.self, InspectCommand.self,
-      ConvertCommand.self, CalibrateCommand.self, ExportCommand.self, TrainCommand.self, PrepareCommand.self, BenchCommand.self, ListCommand.self,
+      ConvertCommand.self, CalibrateCommand.self, ExportCommand.self, TrainCommand.self, PrepareCommand.self, BenchCommand.self,
+      ListCommand.self,
     ])
 }

@@ -61,7 +61,7 @@ struct ExportTests {
   }
 
   @Test(arguments: [
-    (["--output", "x.onnx"], Int32(64), "error: --output x.onnx: expected a .safetensors file"),
+    (["--output", "x.bin"], Int32(64), "error: --output x.bin: expected a .safetensors or an .onnx file"),
     (["--output", "x.safetensors", "--state", "/no/such.state"], 66, "error: \"/no/such.state\" does not exist"),
     (["--output", "x.safetensors", "--batch", "1"], 64, "error: --batch 1: expected a number of at least 2"),
   ])

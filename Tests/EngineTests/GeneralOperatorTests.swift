@@ -41,7 +41,8 @@ import Testing
     arguments: [
       (.affine(scale: 2, shift: -1), 0.5, 0), (.clip(lowest: -0.5, highest: 0.25), 0.1, 0.1), (.magnitude, -2, 2), (.exponential, 1, M_E),
       (.logarithm, 2, log(2)), (.squareRoot, 2, 2.0.squareRoot()), (.reciprocal, 4, 0.25), (.errorFunction, 0.5, 0.5204998778130465),
-      (.power(3), 2, 8), (.power(2), -3, 9), (.elu(scale: 2, factor: 1.5), -1, 3 * expm1(-1)), (.hardSigmoid(scale: 0.2, shift: 0.5), 1, 0.7),
+      (.power(3), 2, 8), (.power(2), -3, 9), (.elu(scale: 2, factor: 1.5), -1, 3 * expm1(-1)),
+      (.hardSigmoid(scale: 0.2, shift: 0.5), 1, 0.7),
       (.mish, 1, 0.8650983882673103),
     ] as [(ScalarFunction.Function, Double, Double)])
   func scalarFunctions(_ function: ScalarFunction.Function, _ x: Double, _ expected: Double) throws {

@@ -56,7 +56,9 @@ import Testing
   static let tent = OptionTree.keys([
     "name": .text("tent"), "optimizer": .text("sgd"), "learning_rate": .number(1e-4), "momentum": .number(0),
   ])
-  static func images(_ expected: Case) -> Tensor { uniform("images", [expected.images, 3, expected.input_size, expected.input_size], 0, 1) }
+  static func images(_ expected: Case) -> Tensor {
+    uniform("images", [expected.images, 3, expected.input_size, expected.input_size], 0, 1)
+  }
 
   @Test(arguments: cases.keys.sorted()) func agreesWithPyTorch(_ name: String) throws {
     let expected = try #require(Self.cases[name])

@@ -71,11 +71,15 @@ struct OnnxCaseTests {
   /// The package's own tolerance is 1e-3; some of its expected values have four digits.
   private static func difference(_ expected: OnnxProbe.Value, _ got: OnnxProbe.Value, tolerance: Float) -> String? {
     switch (expected, got) {
-    case (.integers(let a, let shape), .integers(let b, let other)): return a == b && shape == other ? nil : "\(b) \(other), expected \(a) \(shape)"
+    case (.integers(let a, let shape), .integers(let b, let other)):
+      return a == b && shape == other ? nil : "\(b) \(other), expected \(a) \(shape)"
     case (.numbers(let a), .numbers(let b)):
       // A softmax at the end of a network stays in a probe; shapes may differ by axes of length 1.
-      guard a.shape.dimensions.filter({ $0 != 1 }) == b.shape.dimensions.filter({ $0 != 1 }) else { return "shape \(b.shape), expected \(a.shape)" }
-      for (i, (x, y)) in zip(a.values, b.values).enumerated() where !(abs(x - y) <= 1e-6 + tolerance * abs(x)) && !(x.isNaN && y.isNaN) && x != y {
+      guard a.shape.dimensions.filter({ $0 != 1 }) == b.shape.dimensions.filter({ $0 != 1 }) else {
+        return "shape \(b.shape), expected \(a.shape)"
+      }
+      for (i, (x, y)) in zip(a.values, b.values).enumerated()
+      where !(abs(x - y) <= 1e-6 + tolerance * abs(x)) && !(x.isNaN && y.isNaN) && x != y {
         return "value \(i) is \(y), expected \(x)"
       }
       return nil

@@ -40,7 +40,9 @@ private struct Message {
           type.add(1) { tensor in
             tensor.add(1, 1)
             tensor.add(2) { shape in
-              for length in inputShape { shape.add(1) { dimension in if let length { dimension.add(1, length) } else { dimension.add(2, "batch") } } }
+              for length in inputShape {
+                shape.add(1) { dimension in if let length { dimension.add(1, length) } else { dimension.add(2, "batch") } }
+              }
             }
           }
         }
@@ -88,7 +90,9 @@ private struct Message {
   private func isClose(_ got: [Float], _ expected: [Float]) -> Bool {
     got.count == expected.count && zip(got, expected).allSatisfy { abs($0 - $1) <= 1e-5 * max(1, abs($1)) }
   }
-  private func temporary(_ name: String) -> String { FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString)-\(name)").path }
+  private func temporary(_ name: String) -> String {
+    FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString)-\(name)").path
+  }
 
   @Test(arguments: ["convolutions.dynamo", "convolutions.script", "decomposed", "fixed-batch", "tokens.dynamo", "tokens.script"])
   func agreesWithOnnxruntime(_ name: String) throws {
@@ -110,7 +114,10 @@ private struct Message {
     func operations(_ name: String) throws -> [String] {
       try load(Self.folder.appendingPathComponent(name).path).model.graph.nodes.map { type(of: $0.operation).name }
     }
-    #expect(try operations("decomposed.onnx") == ["normalize", "convolution", "batch norm", "pooling", "reshape", "layer norm", "activation", "linear"])
+    #expect(
+      try operations("decomposed.onnx") == [
+        "normalize", "convolution", "batch norm", "pooling", "reshape", "layer norm", "activation", "linear",
+      ])
     for exporter in ["dynamo", "script"] {
       let found = try operations("convolutions.\(exporter).onnx")
       #expect(found.contains("batch norm") && found.contains("group norm") && found.count { $0 == "activation" } == 3, "\(found)")
@@ -142,7 +149,8 @@ private struct Message {
     let back = try load(path)
     #expect(try isClose(answers(back.model, Self.image), answers(adapted, Self.image)))
     #expect(try !isClose(answers(back.model, Self.image), answers(loaded.model, Self.image)))
-    #expect(back.model.graph.nodes.contains { $0.operation is BatchNorm } == (!folds && name.hasPrefix("c") || !folds && name.hasPrefix("f")))
+    #expect(
+      back.model.graph.nodes.contains { $0.operation is BatchNorm } == (!folds && name.hasPrefix("c") || !folds && name.hasPrefix("f")))
     // Nothing changed is the same file.
     _ = try origin.write(loaded.model, source: loaded.model, foldsNorms: false, to: path)
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(contentsOf: Self.folder.appendingPathComponent(name + ".onnx")))
@@ -162,9 +170,13 @@ private struct Message {
   private static let wrong: [(name: String, bytes: [UInt8], message: String)] = [
     ("nothing", [], "not a valid ONNX file: there is no graph, at byte 0"),
     ("text", Array("hello world".utf8), "not a valid ONNX file: wire type 4, at byte 3"),
-    ("cut", Array(Message.model { $0.node("Relu", ["images"], "y") }.dropLast(3)), "not a valid ONNX file: a field of 63 bytes, where 60 are left, at byte 6"),
     (
-      "order", Message.model {
+      "cut", Array(Message.model { $0.node("Relu", ["images"], "y") }.dropLast(3)),
+      "not a valid ONNX file: a field of 63 bytes, where 60 are left, at byte 6"
+    ),
+    (
+      "order",
+      Message.model {
         $0.node("Relu", ["a"], "y")
         $0.node("Relu", ["images"], "a")
       }, "node Relu \"y\": it reads \"a\", which no earlier node gives"
@@ -174,7 +186,10 @@ private struct Message {
       "operator", Message.model { $0.node("GridSample", ["images"], "y") },
       "node GridSample \"y\": the operator GridSample is not read (tier D: beyond the classifiers of torchvision and timm that docs/models.md lists)"
     ),
-    ("domain", Message.model { $0.node("Attention", ["images"], "y", domain: "com.microsoft") }, "node Attention \"y\": the domain com.microsoft is not read"),
+    (
+      "domain", Message.model { $0.node("Attention", ["images"], "y", domain: "com.microsoft") },
+      "node Attention \"y\": the domain com.microsoft is not read"
+    ),
     ("output", Message.model { $0.node("Relu", ["images"], "z") }, "no node gives the output \"y\""),
     ("logits", Message.model { $0.node("Shape", ["images"], "y") }, "the output \"y\" does not depend on the images"),
     (
@@ -183,40 +198,52 @@ private struct Message {
     ),
     ("channels", Message.model(inputShape: [nil, 1, 8, 8]) { $0.node("Relu", ["images"], "y") }, "expected images of 3 channels, got 1"),
     (
-      "size", Message.model(inputShape: [nil, 3, nil, nil]) { $0.node("Relu", ["images"], "y") }, "the graph leaves the size of the images open"
+      "size", Message.model(inputShape: [nil, 3, nil, nil]) { $0.node("Relu", ["images"], "y") },
+      "the graph leaves the size of the images open"
     ),
     (
-      "short tensor", Message.model {
+      "short tensor",
+      Message.model {
         $0.tensor("w", [4, 3, 3, 3], raw: 16)
         $0.node("Conv", ["images", "w"], "y")
       }, "not a valid ONNX file: tensor \"w\" of shape 4×3×3×3 has 16 bytes, not 432, at byte 39"
     ),
-    ("huge tensor", Message.model { $0.tensor("w", [1 << 40, 1 << 40], raw: 16) }, "not a valid ONNX file: tensor \"w\" has the shape [1099511627776, 1099511627776], at byte 45"),
     (
-      "channels of a convolution", Message.model {
+      "huge tensor", Message.model { $0.tensor("w", [1 << 40, 1 << 40], raw: 16) },
+      "not a valid ONNX file: tensor \"w\" has the shape [1099511627776, 1099511627776], at byte 45"
+    ),
+    (
+      "channels of a convolution",
+      Message.model {
         $0.tensor("w", [4, 2, 1, 1], raw: 32)
         $0.node("Conv", ["images", "w"], "y")
       }, "node Conv \"y\": expected weights for 3 channels in 1 groups, got 4×2×1×1"
     ),
     (
-      "escape", Message.model {
+      "escape",
+      Message.model {
         $0.tensor("w", [4, 3, 1, 1], external: ["location": "../secrets.bin"])
         $0.node("Conv", ["images", "w"], "y")
       }, "tensor \"w\" lies in \"../secrets.bin\", outside the model's folder"
     ),
     (
-      "absolute", Message.model {
+      "absolute",
+      Message.model {
         $0.tensor("w", [4, 3, 1, 1], external: ["location": "/etc/passwd"])
         $0.node("Conv", ["images", "w"], "y")
       }, "tensor \"w\" lies in \"/etc/passwd\", outside the model's folder"
     ),
     (
-      "beyond", Message.model {
+      "beyond",
+      Message.model {
         $0.tensor("w", [4, 3, 1, 1], external: ["location": "weights.bin", "offset": "100"])
         $0.node("Conv", ["images", "w"], "y")
       }, "tensor \"w\" is 48 bytes at 100 of weights.bin, which has 120"
     ),
-    ("text as weights", Message.model { $0.tensor("w", [1], type: 8, raw: 4) }, "not a valid ONNX file: tensor \"w\" has elements of type 8, which no classifier needs, at byte 21"),
+    (
+      "text as weights", Message.model { $0.tensor("w", [1], type: 8, raw: 4) },
+      "not a valid ONNX file: tensor \"w\" has elements of type 8, which no classifier needs, at byte 21"
+    ),
   ]
 
   @Test(arguments: wrong.indices) func wrongFilesAreRefused(_ index: Int) throws {
@@ -235,7 +262,8 @@ private struct Message {
     let place = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: place) }
-    try FileManager.default.createSymbolicLink(atPath: place.appendingPathComponent("weights.bin").path, withDestinationPath: "/etc/hostname")
+    try FileManager.default.createSymbolicLink(
+      atPath: place.appendingPathComponent("weights.bin").path, withDestinationPath: "/etc/hostname")
     let file = place.appendingPathComponent("model.onnx")
     try Data(
       Message.model {
@@ -257,6 +285,9 @@ private struct Message {
     let path = temporary("bare.onnx")
     defer { try? FileManager.default.removeItem(atPath: path) }
     try Data(bare).write(to: URL(fileURLWithPath: path))
-    #expect(try load(path).notes.contains { $0.hasPrefix("no norm layers: if the network has batch norms, the export made them part of the convolutions") })
+    #expect(
+      try load(path).notes.contains {
+        $0.hasPrefix("no norm layers: if the network has batch norms, the export made them part of the convolutions")
+      })
   }
 }

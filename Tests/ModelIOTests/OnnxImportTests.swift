@@ -52,9 +52,13 @@ struct ExportedGraph {
     let reference = try #require(ArchitectureTests.cases[architecture(name)])
     let native = try Architecture.named(architecture(name)).graph(.init(classes: 10, inputSize: reference.input_size))
     // Weights by name; those that the exporter transposed have lost theirs and follow by shape, in order.
-    var unnamed = native.parameters.filter { info in !loaded.model.graph.parameters.contains { $0.name == info.name && $0.shape == info.shape } }
+    var unnamed = native.parameters.filter { info in
+      !loaded.model.graph.parameters.contains { $0.name == info.name && $0.shape == info.shape }
+    }
     let tensors = try loaded.model.graph.parameters.map { info in
-      if let own = native.parameters.first(where: { $0.name == info.name && $0.shape == info.shape }) { return ArchitectureTests.value(own) }
+      if let own = native.parameters.first(where: { $0.name == info.name && $0.shape == info.shape }) {
+        return ArchitectureTests.value(own)
+      }
       let place = try #require(unnamed.firstIndex { $0.shape == info.shape && $0.role == info.role }, "\(info.name) \(info.shape)")
       return ArchitectureTests.value(unnamed.remove(at: place))
     }

@@ -164,6 +164,6 @@ import Testing
     #expect(error(path)?.message == "\(path): metadata tta.mean: expected a list of numbers, got half")
     #expect(error("/nowhere.safetensors")?.code == .missingInput)
     #expect(error("/nowhere.pt")?.code == .missingInput)
-    #expect(error("/nowhere.onnx")?.code == .unsupported)
+    #expect(error("/nowhere.h5")?.code == .unsupported)
   }
 }

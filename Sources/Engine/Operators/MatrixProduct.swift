@@ -53,12 +53,14 @@ public struct MatrixProduct: DifferentiableOperator {
       let g = gy + i * rows * columns
       if let first {
         ck_gemm(
-          nil, CK_NORMAL, CK_TRANSPOSED, rows, inner, columns, g, columns, y + i * inner * columns, columns, first + i * rows * inner, inner, nil,
+          nil, CK_NORMAL, CK_TRANSPOSED, rows, inner, columns, g, columns, y + i * inner * columns, columns, first + i * rows * inner,
+          inner, nil,
           false)
       }
       if let second {
         ck_gemm(
-          nil, CK_TRANSPOSED, CK_NORMAL, inner, columns, rows, x + i * rows * inner, inner, g, columns, second + i * inner * columns, columns, nil,
+          nil, CK_TRANSPOSED, CK_NORMAL, inner, columns, rows, x + i * rows * inner, inner, g, columns, second + i * inner * columns,
+          columns, nil,
           false)
       }
     }

@@ -17,7 +17,8 @@ enum ConstantFolding {
     guard let first = input(0) else { return nil }
     switch node.operation {
     case "Identity", "Dropout": return first
-    case "Cast", "CastLike": return cast(first, toIntegers: input(1)?.isInteger ?? OnnxType(rawValue: node.integer("to", 1))?.isInteger ?? false)
+    case "Cast", "CastLike":
+      return cast(first, toIntegers: input(1)?.isInteger ?? OnnxType(rawValue: node.integer("to", 1))?.isInteger ?? false)
     case "Shape": return TracedConstant(first.lengths.map { $0 }, lengths: [Extent(first.lengths.count)]).part(of: node)
     case "ConstantOfShape": return try ofShape(node, first, read: read)
     case "Range": return range(first, input(1), input(2))
@@ -52,7 +53,8 @@ enum ConstantFolding {
     case "Add", "Sub", "Mul", "Div", "Mod", "Equal", "Less", "Greater", "Pow", "Min", "Max", "And", "Or":
       guard let second = input(1) else { return nil }
       return arithmetic(node.operation, first, second)
-    case "Sqrt", "Neg", "Abs", "Exp", "Log", "Floor", "Ceil", "Reciprocal", "Not", "Erf", "Sigmoid", "Tanh": return function(node.operation, first)
+    case "Sqrt", "Neg", "Abs", "Exp", "Log", "Floor", "Ceil", "Reciprocal", "Not", "Erf", "Sigmoid", "Tanh":
+      return function(node.operation, first)
     default: return nil
     }
   }
@@ -71,7 +73,9 @@ enum ConstantFolding {
     guard let lengths = shape.integers, lengths.allSatisfy({ $0.fixed >= 0 }) else { return nil }
     let fixed = lengths.filter(\.isFixed)
     guard let count = fixed.product, count.fixed <= valueLimit else {
-      throw TTAError(.invalidData, "a constant of shape \(lengths.text) is larger than \(valueLimit) values", hint: "the file is damaged; export the model again")
+      throw TTAError(
+        .invalidData, "a constant of shape \(lengths.text) is larger than \(valueLimit) values",
+        hint: "the file is damaged; export the model again")
     }
     let shape = Shape(fixed.map(\.fixed))
     guard case .tensor(let tensor)? = node.attributes["value"] else {
@@ -87,7 +91,8 @@ enum ConstantFolding {
     return TracedConstant(Tensor(repeating: number, shape: shape)).repeated(along: lengths)
   }
   private static func range(_ start: TracedConstant, _ limit: TracedConstant?, _ step: TracedConstant?) -> TracedConstant? {
-    guard let first = start.integers?.first, let end = limit?.integers?.first, let step = step?.integers?.first, first.isFixed, step.isFixed, step.fixed != 0
+    guard let first = start.integers?.first, let end = limit?.integers?.first, let step = step?.integers?.first, first.isFixed,
+      step.isFixed, step.fixed != 0
     else { return nil }
     if !end.isFixed {
       guard first == 0, step == 1, end.fixed == 0 else { return nil }
@@ -195,7 +200,8 @@ enum ConstantFolding {
     let lengths = zip(lengthsA, lengthsB).map { $0 == 1 ? $1 : $0 }
     switch operation {
     case "Add":
-      return TracedConstant(grid: a.offset &+ b.offset, steps: zip(padded(a.steps, 0), padded(b.steps, 0)).map { $0 &+ $1 }, lengths: lengths)
+      return TracedConstant(
+        grid: a.offset &+ b.offset, steps: zip(padded(a.steps, 0), padded(b.steps, 0)).map { $0 &+ $1 }, lengths: lengths)
     case "Mul":
       let (range, factor) = a.steps.allSatisfy { $0 == 0 } ? (b, a.offset) : (a, b.offset)
       guard a.steps.allSatisfy({ $0 == 0 }) || b.steps.allSatisfy({ $0 == 0 }) else { return nil }

@@ -80,10 +80,13 @@ struct GraphTracer {
     if view.isWhole(of: base.elementCount) {
       if base == shape, view.scale == 1 { return view.node }
       let key = GatherKey(node: view.node, offset: 0, lengths: [], steps: [], shape: shape, scale: 1)
-      result = base == shape ? view.node : try cached(key) { tracer throws(TTAError) in try tracer.add(name + ".reshape", Reshape(shape), [view.node]) }
+      result =
+        base == shape
+        ? view.node : try cached(key) { tracer throws(TTAError) in try tracer.add(name + ".reshape", Reshape(shape), [view.node]) }
     } else {
       let runs = view.runs
-      let key = GatherKey(node: view.node, offset: view.offset, lengths: runs.map(\.length), steps: runs.map(\.step), shape: shape, scale: 1)
+      let key = GatherKey(
+        node: view.node, offset: view.offset, lengths: runs.map(\.length), steps: runs.map(\.step), shape: shape, scale: 1)
       result = try cached(key) { tracer throws(TTAError) in
         if let axes = Self.permutation(of: base, giving: view, shape) {
           return try tracer.add(name + ".permute", Permute(axes), [view.node])
@@ -91,7 +94,9 @@ struct GraphTracer {
         if base.rank == 2, shape == [base[1]], runs.count == 1, runs[0].step == 1, view.offset % base[1] == 0 {
           return try tracer.add(name + ".token", SelectToken(view.offset / base[1]), [view.node])
         }
-        if base.rank == 3, shape == [base[1] * base[2], base[0]], view.isPermutation(of: base.elementCount), runs.map(\.step) == [1, shape[0]] {
+        if base.rank == 3, shape == [base[1] * base[2], base[0]], view.isPermutation(of: base.elementCount),
+          runs.map(\.step) == [1, shape[0]]
+        {
           return try tracer.add(name + ".tokens", FlattenToTokens(), [view.node])
         }
         let operation = StridedView(offset: view.offset, lengths: key.lengths, steps: key.steps, shape: shape)

@@ -40,7 +40,8 @@ extension OnnxImporter {
     case "Mish": operation = ScalarFunction(.mish)
     case "HardSigmoid":
       let (scale, shift) = (node.float("alpha", 0.2), node.float("beta", 0.5))
-      operation = abs(scale - 1 / 6) < 1e-7 && shift == 0.5 ? Activation(.hardSigmoid) : ScalarFunction(.hardSigmoid(scale: scale, shift: shift))
+      operation =
+        abs(scale - 1 / 6) < 1e-7 && shift == 0.5 ? Activation(.hardSigmoid) : ScalarFunction(.hardSigmoid(scale: scale, shift: shift))
     case "Clip":
       guard bounds.0?.scalar != nil || !given.0, bounds.1?.scalar != nil || !given.1 else { throw refuse("a bound that is no number") }
       let lowest = bounds.0?.scalar ?? node.float("min", -.greatestFiniteMagnitude)
@@ -62,7 +63,8 @@ extension OnnxImporter {
     guard file.opset >= 13 else {
       // Older operators take everything from the axis on as one row.
       let axis = try axis(node.integer("axis", 1), of: x)
-      let place = try tracer.node(of: x, as: Shape([max(1, x.imageLengths[..<axis].reduce(1, *)), x.imageLengths[axis...].reduce(1, *)]), for: node.layerName)
+      let place = try tracer.node(
+        of: x, as: Shape([max(1, x.imageLengths[..<axis].reduce(1, *)), x.imageLengths[axis...].reduce(1, *)]), for: node.layerName)
       guard !x.axes[axis...].joined().contains(.batch) else { throw refuse("a softmax over the batch") }
       return x.gathered(in: try tracer.add(node.layerName, RowFunction(function), [place]))
     }
@@ -92,15 +94,20 @@ extension OnnxImporter {
       case (.image(let x), .image(let y)):
         guard let operation = operations[node.operation] else { throw refuse("a power that depends on the images") }
         result = .image(try combined(x, y, operation, node))
-      case (.image(let x), .constant(let y)): result = .image(try combined(x, y, name: node.inputs.count > k ? node.inputs[k] : "", isReversed: false, node, operations[node.operation]))
-      case (.constant(let x), .image(let y)): result = .image(try combined(y, x, name: node.inputs.first ?? "", isReversed: true, node, operations[node.operation]))
+      case (.image(let x), .constant(let y)):
+        result = .image(
+          try combined(x, y, name: node.inputs.count > k ? node.inputs[k] : "", isReversed: false, node, operations[node.operation]))
+      case (.constant(let x), .image(let y)):
+        result = .image(try combined(y, x, name: node.inputs.first ?? "", isReversed: true, node, operations[node.operation]))
       default: throw refuse("constants before images")
       }
     }
     guard case .image(let sum) = result else { throw refuse("constants alone") }
     return node.operation == "Mean" ? sum.scaled(1 / Float(values.count)) : sum
   }
-  private mutating func combined(_ left: ImageView, _ right: ImageView, _ operation: BroadcastArithmetic.Operation, _ node: OnnxNode) throws(TTAError) -> ImageView {
+  private mutating func combined(_ left: ImageView, _ right: ImageView, _ operation: BroadcastArithmetic.Operation, _ node: OnnxNode)
+    throws(TTAError) -> ImageView
+  {
     let name = node.layerName
     var (x, y) = (try tracer.settled(left, for: name), try tracer.settled(right, for: name))
     if x.lengths == y.lengths, operation == .add || operation == .multiply {
@@ -120,7 +127,9 @@ extension OnnxImporter {
       if small == [large[0], large[1], 1, 1], large[0] == .batch, large.dropFirst().allSatisfy(\.isFixed) {
         let shape = Shape(large.dropFirst().map(\.fixed))
         let factors = try tracer.node(of: y, as: [shape[0], 1, 1], for: name)
-        return ImageView(node: try tracer.add(name, Multiply(), [tracer.node(of: x, as: shape, for: name), factors]), leading: [.batch], shape: shape.dimensions)
+        return ImageView(
+          node: try tracer.add(name, Multiply(), [tracer.node(of: x, as: shape, for: name), factors]), leading: [.batch],
+          shape: shape.dimensions)
       }
       (x, y) = (try tracer.settled(left, for: name), try tracer.settled(right, for: name))
     }
@@ -135,7 +144,9 @@ extension OnnxImporter {
     guard zip(x.lengths, y.lengths).allSatisfy({ $0 == $1 || $0 == 1 || $1 == 1 }) else {
       throw TTAError(.invalidData, "values of shapes \(x.lengths.text) and \(y.lengths.text)")
     }
-    let places = [try tracer.node(of: x, as: Shape(x.imageLengths), for: name), try tracer.node(of: y, as: Shape(y.imageLengths), for: name)]
+    let places = [
+      try tracer.node(of: x, as: Shape(x.imageLengths), for: name), try tracer.node(of: y, as: Shape(y.imageLengths), for: name),
+    ]
     return view(try tracer.add(name, BroadcastArithmetic(operation), places), lengths)
   }
   /// A node whose shape is the lengths within one image, with the batch where they grow.
@@ -149,7 +160,8 @@ extension OnnxImporter {
     return ImageView(node: node, offset: 0, axes: axes.reversed())
   }
   private mutating func combined(
-    _ x: ImageView, _ constant: TracedConstant, name input: String, isReversed: Bool, _ node: OnnxNode, _ operation: BroadcastArithmetic.Operation?
+    _ x: ImageView, _ constant: TracedConstant, name input: String, isReversed: Bool, _ node: OnnxNode,
+    _ operation: BroadcastArithmetic.Operation?
   ) throws(TTAError) -> ImageView {
     let name = node.layerName
     guard let tensor = constant.numbers else { throw refuse("arithmetic with numbers that grow with the batch") }
@@ -169,7 +181,9 @@ extension OnnxImporter {
     }
     guard let operation else { throw refuse("powers that differ") }
     let rank = max(x.axes.count, constant.lengths.count)
-    guard rank == x.axes.count || x.axes.isEmpty || !x.axes.joined().contains(.batch) else { throw refuse("a constant of more axes than the images have") }
+    guard rank == x.axes.count || x.axes.isEmpty || !x.axes.joined().contains(.batch) else {
+      throw refuse("a constant of more axes than the images have")
+    }
     // The constant's lengths beside the view's, without the batch.
     var wide = x
     wide.axes = Array(repeating: [], count: rank - x.axes.count) + x.axes
@@ -181,7 +195,8 @@ extension OnnxImporter {
     let shape = lengths.map { $0.isFixed ? $0.fixed : 1 }
     let source = constant.origin != nil && !input.isEmpty ? ParameterSource(tensor: input, shape: tensor.shape) : nil
     func parameter(_ role: ParameterRole, _ shape: Shape) -> GraphTracer.Parameter {
-      GraphTracer.Parameter(name: input.isEmpty ? name + ".constant" : input, role: role, tensor: tensor.reshaped(to: shape), source: source)
+      GraphTracer.Parameter(
+        name: input.isEmpty ? name + ".constant" : input, role: role, tensor: tensor.reshaped(to: shape), source: source)
     }
     let isImage = rank == 4 && own[0] == .batch && own.dropFirst().allSatisfy(\.isFixed)
     let planes = Shape(isImage ? own.dropFirst().map(\.fixed) : [])
@@ -190,7 +205,9 @@ extension OnnxImporter {
       switch operation {
       case .multiply:
         let place = try tracer.node(of: wide, as: planes, for: name)
-        return ImageView(node: try tracer.add(name, ScaleChannels(isLast: false), [place], [parameter(.weight, tensor.shape)]), leading: [.batch], shape: planes.dimensions)
+        return ImageView(
+          node: try tracer.add(name, ScaleChannels(isLast: false), [place], [parameter(.weight, tensor.shape)]), leading: [.batch],
+          shape: planes.dimensions)
       case .add:
         let place = try tracer.node(of: wide, as: planes, for: name)
         // Behind factors of its own it is one layer with them.
@@ -232,7 +249,9 @@ extension OnnxImporter {
   mutating func matrixProduct(_ x: ImageView, _ y: ImageView, _ name: String) throws(TTAError) -> ImageView {
     let rank = x.axes.count
     let (a, b) = (x.lengths, y.lengths)
-    guard rank == y.axes.count, a.dropLast(2) == b.dropLast(2), a[rank - 1] == b[rank - 2], a[rank - 1].isFixed, a[rank - 2].isFixed, b[rank - 1].isFixed else {
+    guard rank == y.axes.count, a.dropLast(2) == b.dropLast(2), a[rank - 1] == b[rank - 2], a[rank - 1].isFixed, a[rank - 2].isFixed,
+      b[rank - 1].isFixed
+    else {
       throw refuse("a product of \(a.text) and \(b.text)")
     }
     let count = x.imageLengths.dropLast(2).reduce(1, *)
@@ -244,7 +263,8 @@ extension OnnxImporter {
   mutating func attention(_ scores: AttentionScores, _ values: ImageView, _ name: String) throws(TTAError) -> ImageView? {
     let (q, k, v) = (scores.queries, scores.keys, values)
     let rank = q.axes.count
-    guard rank >= 3, k.axes.count == rank, v.axes.count == rank, q.node == k.node, k.node == v.node, q.axes.dropLast(2) == v.axes.dropLast(2),
+    guard rank >= 3, k.axes.count == rank, v.axes.count == rank, q.node == k.node, k.node == v.node,
+      q.axes.dropLast(2) == v.axes.dropLast(2),
       k.axes.dropLast(2) == v.axes.dropLast(2), q.axes[rank - 2] == v.axes[rank - 2], q.axes[rank - 1] == v.axes[rank - 1],
       k.axes[rank - 1] == q.axes[rank - 2], k.axes[rank - 2] == q.axes[rank - 1], v.scale == 1
     else { return nil }
@@ -258,7 +278,8 @@ extension OnnxImporter {
       heads = count
     }
     let width = heads * depth
-    guard tokenStep == 3 * width, q.offset == 0, k.offset == width, v.offset == 2 * width, tracer.shape(of: q.node).elementCount == tokens * 3 * width,
+    guard tokenStep == 3 * width, q.offset == 0, k.offset == width, v.offset == 2 * width,
+      tracer.shape(of: q.node).elementCount == tokens * 3 * width,
       abs(q.scale * k.scale * Float(depth).squareRoot() - 1) < 1e-5
     else { return nil }
     let whole = ImageView(node: q.node, leading: nil, shape: [tokens, 3 * width])
@@ -269,10 +290,13 @@ extension OnnxImporter {
   }
   /// x Wᵀ + b along the last axis; `isTransposed` where the file's weight is inputs × outputs.
   mutating func linear(
-    _ x: ImageView, weight: (name: String, value: TracedConstant?, isTransposed: Bool), bias: (name: String, value: TracedConstant?)?, _ node: OnnxNode,
+    _ x: ImageView, weight: (name: String, value: TracedConstant?, isTransposed: Bool), bias: (name: String, value: TracedConstant?)?,
+    _ node: OnnxNode,
     scale: (weight: Float, bias: Float) = (1, 1)
   ) throws(TTAError) -> ImageView {
-    guard let constant = weight.value, let given = constant.numbers, given.shape.rank == 2 else { throw refuse("a weight that is no matrix") }
+    guard let constant = weight.value, let given = constant.numbers, given.shape.rank == 2 else {
+      throw refuse("a weight that is no matrix")
+    }
     guard let last = x.lengths.last, last.isFixed else { throw refuse("a product over the batch") }
     let stored = weight.isTransposed ? transposed(given) : given
     guard stored.shape[1] == last.fixed else {
@@ -282,17 +306,23 @@ extension OnnxImporter {
     var parameters = [
       GraphTracer.Parameter(
         name: weight.name, role: .weight, tensor: scaled(stored, scale.weight),
-        source: isOwn && scale.weight == 1 ? ParameterSource(tensor: weight.name, shape: given.shape, isTransposed: weight.isTransposed) : nil)
+        source: isOwn && scale.weight == 1
+          ? ParameterSource(tensor: weight.name, shape: given.shape, isTransposed: weight.isTransposed) : nil)
     ]
     if let bias, let value = bias.value?.numbers {
       guard value.elementCount == stored.shape[0] || value.elementCount == 1 else {
         throw TTAError(.invalidData, "expected \(stored.shape[0]) values of the offset \(bias.name), got \(value.elementCount)")
       }
-      let whole = value.elementCount == stored.shape[0] ? value.reshaped(to: [stored.shape[0]]) : Tensor(repeating: value.values[0], shape: [stored.shape[0]])
-      let place = bias.value?.origin != nil && scale.bias == 1 && value.elementCount == whole.elementCount ? ParameterSource(tensor: bias.name, shape: value.shape) : nil
+      let whole =
+        value.elementCount == stored.shape[0]
+        ? value.reshaped(to: [stored.shape[0]]) : Tensor(repeating: value.values[0], shape: [stored.shape[0]])
+      let place =
+        bias.value?.origin != nil && scale.bias == 1 && value.elementCount == whole.elementCount
+        ? ParameterSource(tensor: bias.name, shape: value.shape) : nil
       parameters.append(GraphTracer.Parameter(name: bias.name, role: .bias, tensor: scaled(whole, scale.bias), source: place))
     }
-    let place = try tracer.node(of: x, as: x.axes.count <= 2 ? Shape([last.fixed]).prefixed(x.count / last.fixed) : nil, for: node.layerName)
+    let place = try tracer.node(
+      of: x, as: x.axes.count <= 2 ? Shape([last.fixed]).prefixed(x.count / last.fixed) : nil, for: node.layerName)
     let result = try tracer.add(node.layerName, Linear(outputs: stored.shape[0], hasBias: parameters.count > 1), [place], parameters)
     var axes = x.axes
     axes[axes.count - 1] = stored.shape[0] > 1 ? [.run(length: stored.shape[0], step: 1)] : []
@@ -325,7 +355,8 @@ extension OnnxImporter {
       let weight = (node.inputs[1], Optional(weight), !node.flag("transB"))
       switch third {
       case nil: return try linear(x, weight: weight, bias: nil, node, scale: factors)
-      case .constant(let bias)? where bias.numbers.map({ $0.elementCount == 1 || $0.shape.dimensions.dropLast().allSatisfy { $0 == 1 } }) == true:
+      case .constant(let bias)?
+      where bias.numbers.map({ $0.elementCount == 1 || $0.shape.dimensions.dropLast().allSatisfy { $0 == 1 } }) == true:
         return try linear(x, weight: weight, bias: (node.inputs[2], bias), node, scale: factors)
       default:
         let product = try linear(x, weight: weight, bias: nil, node, scale: (factors.0, 1))

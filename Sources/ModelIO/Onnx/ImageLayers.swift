@@ -13,13 +13,17 @@ extension OnnxImporter {
     return (try tracer.node(of: x, as: Shape(Array(x.imageLengths.dropFirst())), for: node.layerName), x.axes[0])
   }
   /// A layer from planes to planes.
-  mutating func planes(_ x: ImageView, _ node: OnnxNode, _ operation: any Operator, _ parameters: [GraphTracer.Parameter] = []) throws(TTAError) -> ImageView {
+  mutating func planes(_ x: ImageView, _ node: OnnxNode, _ operation: any Operator, _ parameters: [GraphTracer.Parameter] = [])
+    throws(TTAError) -> ImageView
+  {
     let (place, leading) = try images(x, node)
     let result = try tracer.add(node.layerName, operation, [place], parameters)
     return ImageView(node: result, leading: leading, shape: tracer.shape(of: result).dimensions)
   }
   /// A tensor of a layer; its place in the file where it is an initialiser as it stands.
-  private func parameter(_ name: String, _ role: ParameterRole, _ constant: TracedConstant, _ shape: Shape) throws(TTAError) -> GraphTracer.Parameter {
+  private func parameter(_ name: String, _ role: ParameterRole, _ constant: TracedConstant, _ shape: Shape) throws(TTAError)
+    -> GraphTracer.Parameter
+  {
     guard let tensor = constant.numbers, tensor.elementCount == shape.elementCount else {
       throw TTAError(.invalidData, "expected \(shape) values of \(name), got \(constant.lengths.text)")
     }
@@ -74,10 +78,14 @@ extension OnnxImporter {
     if isWidened { result.axes.remove(at: 2) }
     return result
   }
-  mutating func convolution(_ given: ImageView, _ weight: TracedConstant?, _ bias: TracedConstant?, _ written: OnnxNode) throws(TTAError) -> ImageView {
+  mutating func convolution(_ given: ImageView, _ weight: TracedConstant?, _ bias: TracedConstant?, _ written: OnnxNode) throws(TTAError)
+    -> ImageView
+  {
     guard let weight else { throw refuse("a convolution whose weights depend on the images") }
     let (node, x, isWidened) = planar(written, given)
-    guard var shape = weight.lengths.fixed, shape.count == given.axes.count else { throw refuse("a convolution of \(weight.lengths.count - 2) dimensions") }
+    guard var shape = weight.lengths.fixed, shape.count == given.axes.count else {
+      throw refuse("a convolution of \(weight.lengths.count - 2) dimensions")
+    }
     if isWidened { shape.insert(1, at: 2) }
     let input = x.imageLengths
     guard input.count == 4 else { throw refuse("a convolution of \(input.count - 2) dimensions") }
@@ -88,7 +96,8 @@ extension OnnxImporter {
     }
     var parameters = [try parameter(node.inputs[1], .weight, weight, Shape(shape))]
     // Exporters write offsets of zero in front of norms; a layer without one is the same.
-    let isIdle = bias.map { bias in bias.origin.map { !$0.hasSuffix(".bias") } ?? true && bias.numbers?.values.allSatisfy { $0 == 0 } == true } ?? true
+    let isIdle =
+      bias.map { bias in bias.origin.map { !$0.hasSuffix(".bias") } ?? true && bias.numbers?.values.allSatisfy { $0 == 0 } == true } ?? true
     if let bias, !isIdle { parameters.append(try parameter(node.inputs[2], .bias, bias, [shape[0]])) }
     let operation = Convolution(
       filters: shape[0], kernel: window.kernel, stride: window.stride, padding: window.padding, dilation: window.dilation, groups: groups,
@@ -98,7 +107,9 @@ extension OnnxImporter {
   mutating func pooled(_ given: ImageView, _ written: OnnxNode) throws(TTAError) -> ImageView {
     let (node, wide, isWidened) = planar(written, given)
     var x = wide
-    guard let kernel = node.integers("kernel_shape"), kernel.count == 2, x.axes.count == 4 else { throw refuse("pooling of \(x.axes.count - 2) dimensions") }
+    guard let kernel = node.integers("kernel_shape"), kernel.count == 2, x.axes.count == 4 else {
+      throw refuse("pooling of \(x.axes.count - 2) dimensions")
+    }
     let window = try window(node, kernel: kernel, input: Array(x.imageLengths[2...]))
     guard window.dilation == .init(1), node.integer("storage_order", 0) == 0 else { throw refuse("pooling with gaps") }
     let isMaximum = node.operation == "MaxPool"
@@ -116,7 +127,8 @@ extension OnnxImporter {
   }
   mutating func pooledGlobally(_ x: ImageView, _ node: OnnxNode) throws(TTAError) -> ImageView {
     let (place, leading) = try images(x, node)
-    let operation: any Operator = node.operation == "GlobalAveragePool" ? Mean(over: .positions) : AdaptivePooling(takesMaximum: true, size: .init(1))
+    let operation: any Operator =
+      node.operation == "GlobalAveragePool" ? Mean(over: .positions) : AdaptivePooling(takesMaximum: true, size: .init(1))
     let result = try tracer.add(node.layerName, operation, [place])
     return ImageView(node: result, leading: leading, shape: [tracer.shape(of: result)[0], 1, 1])
   }
@@ -135,12 +147,16 @@ extension OnnxImporter {
     let operation = BatchNorm(epsilon: node.float("epsilon", 1e-5))
     if x.axes.count == 4 { return try planes(x, node, operation, parameters) }
     // Features and sequences: positions along one axis.
-    guard x.axes[0] == [.batch] || x.axes[0].isEmpty, !x.axes.dropFirst().joined().contains(.batch) else { throw refuse("the shape \(x.lengths.text)") }
+    guard x.axes[0] == [.batch] || x.axes[0].isEmpty, !x.axes.dropFirst().joined().contains(.batch) else {
+      throw refuse("the shape \(x.lengths.text)")
+    }
     let area = x.imageLengths.dropFirst(2).reduce(1, *)
     let place = try tracer.node(of: x, as: [channels, area, 1], for: node.layerName)
     return x.gathered(in: try tracer.add(node.layerName, operation, [place], parameters))
   }
-  mutating func groupNorm(_ x: ImageView, _ scale: TracedConstant?, _ shift: TracedConstant?, _ node: OnnxNode) throws(TTAError) -> ImageView {
+  mutating func groupNorm(_ x: ImageView, _ scale: TracedConstant?, _ shift: TracedConstant?, _ node: OnnxNode) throws(TTAError)
+    -> ImageView
+  {
     guard x.axes.count >= 3, let scale, let shift else { throw refuse("a norm of this kind") }
     let channels = x.imageLengths[1]
     let groups = node.operation == "InstanceNormalization" ? channels : node.integer("num_groups", 1)
@@ -153,15 +169,20 @@ extension OnnxImporter {
       return TracedConstant(Tensor(tensor.values.flatMap { Array(repeating: $0, count: channels / groups) }, shape: [channels]))
     }
     let parameters = [
-      try parameter(node.inputs[1], .normScale, perChannel(scale), [channels]), try parameter(node.inputs[2], .normShift, perChannel(shift), [channels]),
+      try parameter(node.inputs[1], .normScale, perChannel(scale), [channels]),
+      try parameter(node.inputs[2], .normShift, perChannel(shift), [channels]),
     ]
     let operation = GroupNorm(groups: groups, epsilon: node.float("epsilon", 1e-5))
     if x.axes.count == 4 { return try planes(x, node, operation, parameters) }
-    guard x.axes[0] == [.batch] || x.axes[0].isEmpty, !x.axes.dropFirst().joined().contains(.batch) else { throw refuse("the shape \(x.lengths.text)") }
+    guard x.axes[0] == [.batch] || x.axes[0].isEmpty, !x.axes.dropFirst().joined().contains(.batch) else {
+      throw refuse("the shape \(x.lengths.text)")
+    }
     let place = try tracer.node(of: x, as: [channels, x.imageLengths.dropFirst(2).reduce(1, *), 1], for: node.layerName)
     return x.gathered(in: try tracer.add(node.layerName, operation, [place], parameters))
   }
-  mutating func layerNorm(_ x: ImageView, _ scale: TracedConstant?, _ shift: TracedConstant?, _ node: OnnxNode) throws(TTAError) -> ImageView {
+  mutating func layerNorm(_ x: ImageView, _ scale: TracedConstant?, _ shift: TracedConstant?, _ node: OnnxNode) throws(TTAError)
+    -> ImageView
+  {
     let axis = try axis(node.integer("axis", -1), of: x)
     guard let scale, !x.axes[axis...].joined().contains(.batch) else { throw refuse("a norm of this kind") }
     let width = x.imageLengths[axis...].reduce(1, *)

@@ -10,7 +10,8 @@ public enum OnnxSupport {
     [
       "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "Div",
       "Dropout", "Elu", "Erf", "Exp", "Expand", "Flatten", "Gather", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
-      "GroupNormalization", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Log",
+      "GroupNormalization", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu",
+      "Log",
       "LogSoftmax", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mish", "Mul", "Neg", "Pad", "Pow", "Range", "Reciprocal", "ReduceMax",
       "ReduceMean", "ReduceSum", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze",
       "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze",
@@ -21,7 +22,8 @@ public enum OnnxSupport {
     case "Constant": 0
     case "BatchNormalization": 5
     case "InstanceNormalization", "GroupNormalization", "Linear", "Where", "Range": 3
-    case "Sub", "Mul", "Div", "Add", "Pow", "MatMul", "Gemm", "Conv", "Gather", "Expand", "Mod", "Equal", "LayerNormalization", "CastLike": 2
+    case "Sub", "Mul", "Div", "Add", "Pow", "MatMul", "Gemm", "Conv", "Gather", "Expand", "Mod", "Equal", "LayerNormalization", "CastLike":
+      2
     default: 1
     }
   }
@@ -35,7 +37,7 @@ extension OnnxImporter {
       return nil
     }
     // Attention is put together from views; any other reader needs the values.
-    if case .scores(let scores)? = inputs.first, inputs.count > 0 {
+    if case .scores(let scores)? = inputs.first {
       switch node.operation {
       case "Softmax" where !scores.isSoftmax && isLastAxis(node.integer("axis", -1), 99):
         return [.scores(AttentionScores(queries: scores.queries, keys: scores.keys, isSoftmax: true))]
@@ -47,7 +49,7 @@ extension OnnxImporter {
           scaled.queries.scale *= node.operation == "Mul" ? factor : 1 / factor
           return [.scores(scaled)]
         }
-      case "Identity", "Dropout": return [inputs[0]!]
+      case "Identity", "Dropout": return [.scores(scores)]
       default: break
       }
     }
@@ -63,21 +65,28 @@ extension OnnxImporter {
       guard let value = constant(0)?.numbers else { throw refuse("a number that grows with the batch") }
       return [.constant(TracedConstant(value, origin: node.outputs[0]))]
     case "Identity", "Dropout", "Cast", "CastLike":
-      if node.operation == "Cast", OnnxType(rawValue: node.integer("to", 1))?.isInteger != false { throw refuse("a cast of images to integers") }
+      if node.operation == "Cast", OnnxType(rawValue: node.integer("to", 1))?.isInteger != false {
+        throw refuse("a cast of images to integers")
+      }
       return [.image(try view(0))]
     case "Shape":
-      guard let part = TracedConstant(try view(0).lengths, lengths: [Extent(try view(0).axes.count)]).part(of: node) else { throw refuse("its range") }
+      guard let part = TracedConstant(try view(0).lengths, lengths: [Extent(try view(0).axes.count)]).part(of: node) else {
+        throw refuse("its range")
+      }
       return [.constant(part)]
     case "Transpose":
       let x = try view(0)
       let order = node.integers("perm") ?? Array(x.axes.indices.reversed())
       guard order.sorted() == Array(x.axes.indices) else { throw refuse("the order \(order) of \(x.axes.count) axes", .invalidData) }
       return [.image(x.transposed(order))]
-    case "Reshape": return [.image(try reshaped(view(0), to: constant(1)?.integers ?? node.extents("shape"), zeroCopies: !node.flag("allowzero"), node))]
+    case "Reshape":
+      return [.image(try reshaped(view(0), to: constant(1)?.integers ?? node.extents("shape"), zeroCopies: !node.flag("allowzero"), node))]
     case "Flatten": return [.image(try flattened(view(0), at: node.integer("axis", 1)))]
     case "Unsqueeze", "Squeeze": return [.image(try withAxes(view(0), node, node.axes(constant(1))))]
     case "Expand":
-      guard let target = constant(1)?.integers, let result = try view(0).expanded(to: target) else { throw refuse("repeating along the batch or by an unknown number") }
+      guard let target = constant(1)?.integers, let result = try view(0).expanded(to: target) else {
+        throw refuse("repeating along the batch or by an unknown number")
+      }
       return [.image(result)]
     case "Gather": return [.image(try gathered(view(0), constant(1), node))]
     case "Slice": return [.image(try sliced(view(0), node, known.indices.dropFirst().map { constant($0) }))]
@@ -85,13 +94,18 @@ extension OnnxImporter {
     case "Concat": return [.image(try concatenated(known.compactMap { $0 }, node))]
     case "Pad": return [.image(try padded(view(0), node, known.indices.dropFirst().map { constant($0) }))]
     // Functions of one value.
-    case "Relu", "Sigmoid", "Tanh", "Gelu", "Silu", "HardSwish", "LeakyRelu", "Softplus", "Elu", "Selu", "Mish", "HardSigmoid", "Clip", "Erf", "Exp", "Log",
+    case "Relu", "Sigmoid", "Tanh", "Gelu", "Silu", "HardSwish", "LeakyRelu", "Softplus", "Elu", "Selu", "Mish", "HardSigmoid", "Clip",
+      "Erf", "Exp", "Log",
       "Sqrt", "Abs", "Neg", "Reciprocal":
-      return [.image(try function(view(0), node, (constant(1), constant(2)), (known.count > 1 && known[1] != nil, known.count > 2 && known[2] != nil)))]
+      return [
+        .image(
+          try function(view(0), node, (constant(1), constant(2)), (known.count > 1 && known[1] != nil, known.count > 2 && known[2] != nil)))
+      ]
     // Two values and more.
     case "Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Mean": return [.image(try arithmetic(known.compactMap { $0 }, node))]
     case "MatMul": return [try product(known, node)]
-    case "Linear": return [.image(try linear(view(0), weight: (node.inputs[1], constant(1), true), bias: (node.inputs[2], constant(2)), node))]
+    case "Linear":
+      return [.image(try linear(view(0), weight: (node.inputs[1], constant(1), true), bias: (node.inputs[2], constant(2)), node))]
     case "Gemm": return [.image(try gemm(known, node))]
     // Layers.
     case "Conv": return [.image(try convolution(view(0), constant(1), constant(2), node))]
@@ -101,13 +115,16 @@ extension OnnxImporter {
     case "InstanceNormalization", "GroupNormalization": return [.image(try groupNorm(view(0), constant(1), constant(2), node))]
     case "LayerNormalization": return [.image(try layerNorm(view(0), constant(1), constant(2), node))]
     case "LRN":
-      let operation = LocalResponseNorm(size: node.integer("size", 1), alpha: node.float("alpha", 1e-4), beta: node.float("beta", 0.75), bias: node.float("bias", 1))
+      let operation = LocalResponseNorm(
+        size: node.integer("size", 1), alpha: node.float("alpha", 1e-4), beta: node.float("beta", 0.75), bias: node.float("bias", 1))
       return [.image(try planes(view(0), node, operation))]
     case "Softmax", "LogSoftmax": return [.image(try softmax(view(0), node))]
     case "ReduceMean", "ReduceSum", "ReduceMax": return [.image(try reduced(view(0), node, constant(1)))]
     default:
       throw TTAError(
-        .unsupported, "the operator \(node.operation) is not read (tier D: beyond the classifiers of torchvision and timm that docs/models.md lists)", hint: Self.way)
+        .unsupported,
+        "the operator \(node.operation) is not read (tier D: beyond the classifiers of torchvision and timm that docs/models.md lists)",
+        hint: Self.way)
     }
   }
 
@@ -131,13 +148,16 @@ extension OnnxImporter {
     if let result = x.reshaped(to: lengths, declaredBatch: tracer.declaredBatch) { return result }
     // Axes that have to be cut across gaps in memory.
     let settled = x.gathered(in: try tracer.node(of: x, for: node.layerName))
-    guard let result = settled.reshaped(to: lengths, declaredBatch: tracer.declaredBatch) else { throw refuse("the shape \(target.text) for \(x.lengths.text)") }
+    guard let result = settled.reshaped(to: lengths, declaredBatch: tracer.declaredBatch) else {
+      throw refuse("the shape \(target.text) for \(x.lengths.text)")
+    }
     return result
   }
   func flattened(_ x: ImageView, at given: Int) throws(TTAError) -> ImageView {
     let split = given < 0 ? given + x.axes.count : given
     guard split >= 0, split <= x.axes.count else { throw TTAError(.invalidData, "axis \(given) of \(x.axes.count)") }
-    return ImageView(node: x.node, offset: x.offset, axes: [x.axes[..<split].flatMap { $0 }, x.axes[split...].flatMap { $0 }]).scaled(x.scale)
+    return ImageView(node: x.node, offset: x.offset, axes: [x.axes[..<split].flatMap { $0 }, x.axes[split...].flatMap { $0 }]).scaled(
+      x.scale)
   }
   func withAxes(_ x: ImageView, _ node: OnnxNode, _ axes: [Int]?) throws(TTAError) -> ImageView {
     var result = x
@@ -145,12 +165,16 @@ extension OnnxImporter {
       guard let axes else { throw refuse("axes that depend on the images") }
       let rank = x.axes.count + axes.count
       let places = axes.map { $0 < 0 ? $0 + rank : $0 }.sorted()
-      guard places.allSatisfy({ $0 >= 0 && $0 < rank }), Set(places).count == places.count else { throw TTAError(.invalidData, "axes \(axes) of \(rank)") }
+      guard places.allSatisfy({ $0 >= 0 && $0 < rank }), Set(places).count == places.count else {
+        throw TTAError(.invalidData, "axes \(axes) of \(rank)")
+      }
       for place in places { result = result.inserting(at: place) }
       return result
     }
     let lengths = x.lengths
-    let places = try axes.map { axes throws(TTAError) in try axes.map { axis throws(TTAError) in try self.axis(axis, of: x) } } ?? x.axes.indices.filter { lengths[$0] == 1 }
+    let places =
+      try axes.map { axes throws(TTAError) in try axes.map { axis throws(TTAError) in try self.axis(axis, of: x) } }
+      ?? x.axes.indices.filter { lengths[$0] == 1 }
     for place in places {
       // A batch that the file fixes at 1 stays.
       guard lengths[place] == 1 || (x.axes[place] == [.batch] && tracer.declaredBatch == 1) else {
@@ -194,7 +218,9 @@ extension OnnxImporter {
     }
     // The axis becomes as many as the places have.
     let lengths = result.lengths[..<axis] + indices.lengths + result.lengths[(axis + 1)...]
-    guard let shaped = result.reshaped(to: Array(lengths), declaredBatch: nil) else { throw refuse("places of \(indices.lengths.count) axes") }
+    guard let shaped = result.reshaped(to: Array(lengths), declaredBatch: nil) else {
+      throw refuse("places of \(indices.lengths.count) axes")
+    }
     return shaped
   }
   /// A view whose axis is one piece.
@@ -207,7 +233,9 @@ extension OnnxImporter {
     return result
   }
   mutating func sliced(_ given: ImageView, _ node: OnnxNode, _ inputs: [TracedConstant?]) throws(TTAError) -> ImageView {
-    guard let spans = SliceSpan.all(of: node, inputs: inputs, rank: given.axes.count) else { throw refuse("a slice by numbers that are not fixed") }
+    guard let spans = SliceSpan.all(of: node, inputs: inputs, rank: given.axes.count) else {
+      throw refuse("a slice by numbers that are not fixed")
+    }
     var x = given
     for span in spans {
       let length = x.lengths[span.axis]
@@ -248,7 +276,8 @@ extension OnnxImporter {
     if values.count == 1 { return first }
     if values.count == 2, case .constant(let none) = values[0], none.lengths == [0] { return first }
     // A learnt token in front of a sequence.
-    if values.count == 2, case .constant(let token) = values[0], case .image(let x) = values[1], axis > 0, x.axes.count == 3, x.axes[0] == [.batch], axis == 1,
+    if values.count == 2, case .constant(let token) = values[0], case .image(let x) = values[1], axis > 0, x.axes.count == 3,
+      x.axes[0] == [.batch], axis == 1,
       let tensor = token.numbers, token.lengths.count == 3, token.lengths[1] == 1, token.lengths[2] == x.lengths[2]
     {
       let place = try tracer.node(of: x, as: Shape([x.lengths[1].fixed, x.lengths[2].fixed]), for: node.layerName)
@@ -308,8 +337,10 @@ extension OnnxImporter {
     return left > 0 ? name : nil
   }
   mutating func padded(_ x: ImageView, _ node: OnnxNode, _ inputs: [TracedConstant?]) throws(TTAError) -> ImageView {
-    guard node.text("mode", "constant") == "constant", let pads = inputs.first??.integers?.fixed ?? node.integers("pads"), pads.count == 2 * x.axes.count,
-      x.axes.count == 4, pads.allSatisfy({ $0 >= 0 && $0 < 1 << 12 }), pads[0] == 0, pads[1] == 0, pads[4] == 0, pads[5] == 0, inputs.count < 3 || inputs[2] == nil
+    guard node.text("mode", "constant") == "constant", let pads = inputs.first??.integers?.fixed ?? node.integers("pads"),
+      pads.count == 2 * x.axes.count,
+      x.axes.count == 4, pads.allSatisfy({ $0 >= 0 && $0 < 1 << 12 }), pads[0] == 0, pads[1] == 0, pads[4] == 0, pads[5] == 0,
+      inputs.count < 3 || inputs[2] == nil
     else { throw refuse("padding of this kind") }
     let value = (inputs.count > 1 ? inputs[1]?.scalar : nil) ?? node.float("value", 0)
     return try planes(x, node, Pad(top: pads[2], left: pads[3], bottom: pads[6], right: pads[7], value: value))
@@ -328,7 +359,9 @@ extension ImageView {
 extension OnnxNode {
   /// The layer's name: that of its weight without the last part, the node's own, or its output's.
   var layerName: String {
-    for input in inputs.dropFirst() where input.hasSuffix(".weight") && !input.contains("::") { return String(input.dropLast(".weight".count)) }
+    for input in inputs.dropFirst() where input.hasSuffix(".weight") && !input.contains("::") {
+      return String(input.dropLast(".weight".count))
+    }
     return name.isEmpty ? outputs.first ?? operation : name
   }
 }

@@ -23,17 +23,21 @@ extension ModelLoader {
     let result = try OnnxImporter.load(file, inputSize: overrides.inputSize, preprocessing: .init(mean: mean, deviation: deviation))
     let model = try Model(graph: result.graph, parameters: result.parameters)
     for info in model.graph.parameters where !model.parameters[info.id].isFinite {
-      throw TTAError(.nonFinite, "\(path): \(info.name) holds values that are not finite", hint: "the file is broken; export the model again")
+      throw TTAError(
+        .nonFinite, "\(path): \(info.name) holds values that are not finite", hint: "the file is broken; export the model again")
     }
     var description = overrides
     description.inputSize = result.graph.inputShape[1]
     if let names = description.classes, names.count != model.graph.classCount {
-      throw TTAError(.invalidData, "\(path): expected \(model.graph.classCount) class names, got \(names.count)", hint: "give one name per class, in order")
+      throw TTAError(
+        .invalidData, "\(path): expected \(model.graph.classCount) class names, got \(names.count)",
+        hint: "give one name per class, in order")
     }
     var notes = ["opset \(file.opset)" + (file.producer.isEmpty ? "" : ", written by \(file.producer)")] + result.notes
     if model.graph.normNodes.isEmpty, model.graph.nodes.contains(where: { $0.operation is Convolution }) { notes.append(foldedNorms) }
     return LoadedModel(
-      model: model, description: description, architecture: "onnx", source: path, notes: notes, origin: OnnxOrigin(file: file, sources: result.sources))
+      model: model, description: description, architecture: "onnx", source: path, notes: notes,
+      origin: OnnxOrigin(file: file, sources: result.sources))
   }
   /// What to do about a network without norm layers.
   static let foldedNorms =

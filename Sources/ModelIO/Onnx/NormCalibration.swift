@@ -16,12 +16,14 @@ extension OnnxOrigin {
     let graph = loaded.model.graph
     guard graph.normNodes.isEmpty else {
       throw TTAError(
-        .unsupported, "\(loaded.source): the network has \(graph.normNodes.count) norm layers; there is nothing to put back", hint: "adapt it as it is")
+        .unsupported, "\(loaded.source): the network has \(graph.normNodes.count) norm layers; there is nothing to put back",
+        hint: "adapt it as it is")
     }
     var changes = OnnxChanges()
     var channels: [(prefix: String, count: Int)] = []
     for node in graph.nodes {
-      guard node.operation is Convolution, node.shape[1] * node.shape[2] > 1, let name = graph.parameters.first(where: { $0.id == node.parameters[0] })?.name,
+      guard node.operation is Convolution, node.shape[1] * node.shape[2] > 1,
+        let name = graph.parameters.first(where: { $0.id == node.parameters[0] })?.name,
         let source = sources[name], let place = file.nodes.firstIndex(where: { $0.operation == "Conv" && $0.inputs[1] == source.tensor })
       else { continue }
       let prefix = source.tensor + ".norm"
@@ -33,7 +35,9 @@ extension OnnxOrigin {
     }
     func set(_ prefix: String, mean: [Float], variance: [Float], epsilon: Float = 1e-5) {
       let values = [variance.map { ($0 + epsilon).squareRoot() }, mean, mean, variance]
-      for (name, value) in zip(["weight", "bias", "mean", "var"], values) { changes.tensors["\(prefix).\(name)"] = Tensor(value, shape: [value.count]) }
+      for (name, value) in zip(["weight", "bias", "mean", "var"], values) {
+        changes.tensors["\(prefix).\(name)"] = Tensor(value, shape: [value.count])
+      }
     }
     for (prefix, count) in channels { set(prefix, mean: Array(repeating: 0, count: count), variance: Array(repeating: 1, count: count)) }
     try file.write(changes, to: path)
@@ -49,7 +53,9 @@ extension OnnxOrigin {
     }
     for (prefix, _) in channels {
       func values(_ name: String) throws(TTAError) -> [Float] {
-        guard let info = open.model.graph.parameter(named: "\(prefix).\(name)") else { throw TTAError(.internal, "no parameter \(prefix).\(name)") }
+        guard let info = open.model.graph.parameter(named: "\(prefix).\(name)") else {
+          throw TTAError(.internal, "no parameter \(prefix).\(name)")
+        }
         return measured[info.id].values
       }
       set(prefix, mean: try values("mean"), variance: try values("var"))

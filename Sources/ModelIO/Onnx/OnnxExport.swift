@@ -46,20 +46,28 @@ extension OnnxOrigin {
       guard let info = known[name] else {
         // The offset of a convolution that had none: beside its weight.
         let weight = String(name.dropLast("bias".count)) + "weight"
-        guard let source = sources[weight]?.tensor, let place = file.nodes.firstIndex(where: { $0.operation == "Conv" && $0.inputs[1] == source }) else {
-          throw TTAError(.unsupported, "\(name): the file has no convolution with the weight \(weight)", hint: "export without --fold-norms")
+        guard let source = sources[weight]?.tensor,
+          let place = file.nodes.firstIndex(where: { $0.operation == "Conv" && $0.inputs[1] == source })
+        else {
+          throw TTAError(
+            .unsupported, "\(name): the file has no convolution with the weight \(weight)", hint: "export without --fold-norms")
         }
         let bias = source + ".folded_bias"
         changes.tensors[bias] = tensor
         changes.inputs[place] = [file.nodes[place].inputs[0], source, bias]
         continue
       }
-      if tensor != model.parameters[info.id], let source = sources[name] { changes.tensors[source.tensor] = tensor.reshaped(to: source.shape) }
+      if tensor != model.parameters[info.id], let source = sources[name] {
+        changes.tensors[source.tensor] = tensor.reshaped(to: source.shape)
+      }
     }
-    for (place, node) in file.nodes.enumerated() where node.operation == "BatchNormalization" && gone.contains(node.inputs[1]) { changes.bypassed.insert(place) }
+    for (place, node) in file.nodes.enumerated() where node.operation == "BatchNormalization" && gone.contains(node.inputs[1]) {
+      changes.bypassed.insert(place)
+    }
     guard changes.bypassed.count == gone.count else {
       throw TTAError(
-        .unsupported, "\(file.path): \(gone.count - changes.bypassed.count) batch norms are written as arithmetic, not as layers", hint: "export without --fold-norms")
+        .unsupported, "\(file.path): \(gone.count - changes.bypassed.count) batch norms are written as arithmetic, not as layers",
+        hint: "export without --fold-norms")
     }
   }
 }

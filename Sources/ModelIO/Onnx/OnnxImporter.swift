@@ -35,7 +35,8 @@ struct OnnxImporter {
   static func load(_ file: OnnxFile, inputSize: Int?, preprocessing: Preprocessing) throws(TTAError) -> Result {
     let (input, shape, declaredBatch) = try imageInput(of: file, inputSize: inputSize)
     var importer = OnnxImporter(file: file, tracer: GraphTracer(imageShape: shape, declaredBatch: declaredBatch))
-    let normalized = try importer.tracer.add("input", Normalize(mean: preprocessing.mean, deviation: preprocessing.deviation), [Graph.images])
+    let normalized = try importer.tracer.add(
+      "input", Normalize(mean: preprocessing.mean, deviation: preprocessing.deviation), [Graph.images])
     importer.values[input] = .image(ImageView(node: normalized, leading: [.batch], shape: shape.dimensions))
     guard let output = file.outputs.first?.name else { throw TTAError(.invalidData, "\(file.path): the graph has no output") }
     if file.outputs.count > 1 { importer.notes.append("of \(file.outputs.count) outputs, \(output) is taken as the logits") }
@@ -52,24 +53,30 @@ struct OnnxImporter {
         "\(input.name) (\(input.type.map { "\($0)" } ?? "no tensor") \(input.lengths.map { "\($0.map { $0.map(String.init) ?? "?" })" } ?? ""))"
       }
       throw TTAError(
-        .unsupported, "\(file.path): expected one float input batch × 3 × height × width, got \(found.isEmpty ? "none" : found.joined(separator: ", "))",
+        .unsupported,
+        "\(file.path): expected one float input batch × 3 × height × width, got \(found.isEmpty ? "none" : found.joined(separator: ", "))",
         hint: "export the classifier alone, from normalised images to logits, in float32")
     }
     let size = try [2, 3].map { axis throws(TTAError) -> Int in
       if let fixed = lengths[axis], fixed > 0 {
         guard inputSize == nil || inputSize == fixed else {
           throw TTAError(
-            .usage, "\(file.path): the graph is for images of \(fixed) pixels, --input-size says \(inputSize ?? 0)", hint: "leave --input-size out, or export for the other size")
+            .usage, "\(file.path): the graph is for images of \(fixed) pixels, --input-size says \(inputSize ?? 0)",
+            hint: "leave --input-size out, or export for the other size")
         }
         return fixed
       }
       guard let inputSize else {
-        throw TTAError(.usage, "\(file.path): the graph leaves the size of the images open", hint: "say --input-size 224, or what the network was trained for")
+        throw TTAError(
+          .usage, "\(file.path): the graph leaves the size of the images open",
+          hint: "say --input-size 224, or what the network was trained for")
       }
       return inputSize
     }
     guard lengths[1] == nil || lengths[1] == 3 else {
-      throw TTAError(.unsupported, "\(file.path): expected images of 3 channels, got \(lengths[1] ?? 0)", hint: "convert the model's first layer to three channels")
+      throw TTAError(
+        .unsupported, "\(file.path): expected images of 3 channels, got \(lengths[1] ?? 0)",
+        hint: "convert the model's first layer to three channels")
     }
     guard size.allSatisfy({ $0 <= 8192 }) else {
       throw TTAError(.invalidData, "\(file.path): images of \(size[0])×\(size[1]) pixels", hint: "at most 8192 pixels on a side")
@@ -90,21 +97,28 @@ struct OnnxImporter {
     for node in OnnxPatterns.merged(file.nodes, outputs: outputs, constants: { constants[$0] }) {
       do { try trace(node) } catch {
         guard !error.message.hasPrefix(file.path) else { throw error }
-        throw TTAError(error.code, "\(file.path): node \(node.title): \(error.message)", hint: error.hint ?? "the file is damaged or its export went wrong; export the model again", cause: error)
+        throw TTAError(
+          error.code, "\(file.path): node \(node.title): \(error.message)",
+          hint: error.hint ?? "the file is damaged or its export went wrong; export the model again", cause: error)
       }
     }
     if let missing = outputs.first(where: { values[$0] == nil }), isComplete || missing == outputs.first {
-      throw TTAError(.invalidData, "\(file.path): no node gives the output \"\(missing)\"", hint: "the file is damaged; export the model again")
+      throw TTAError(
+        .invalidData, "\(file.path): no node gives the output \"\(missing)\"", hint: "the file is damaged; export the model again")
     }
     return outputs.map { values[$0] }
   }
   func constant(_ tensor: OnnxTensor, origin: String? = nil) throws(TTAError) -> TracedConstant {
     tensor.type.isInteger
-      ? TracedConstant(integers: try file.integers(of: tensor), shape: tensor.shape) : TracedConstant(try file.values(of: tensor), origin: origin)
+      ? TracedConstant(integers: try file.integers(of: tensor), shape: tensor.shape)
+      : TracedConstant(try file.values(of: tensor), origin: origin)
   }
   /// What a Constant node holds.
   func literal(_ node: OnnxNode) throws(TTAError) -> TracedConstant? {
-    switch (node.attributes["value"], node.attributes["value_float"], node.attributes["value_floats"], node.attributes["value_int"], node.attributes["value_ints"]) {
+    switch (
+      node.attributes["value"], node.attributes["value_float"], node.attributes["value_floats"], node.attributes["value_int"],
+      node.attributes["value_ints"]
+    ) {
     case (.tensor(let tensor)?, _, _, _, _): try constant(tensor)
     case (_, .float(let value)?, _, _, _): TracedConstant(Tensor([value], shape: []))
     case (_, _, .floats(let values)?, _, _): TracedConstant(Tensor(values, shape: [values.count]))
@@ -123,7 +137,8 @@ struct OnnxImporter {
       if name.isEmpty { return nil }
       guard let value = values[name] else {
         throw TTAError(
-          .invalidData, "it reads \"\(name)\", which no earlier node gives", hint: "the graph has a cycle or its nodes are out of order; export the model again")
+          .invalidData, "it reads \"\(name)\", which no earlier node gives",
+          hint: "the graph has a cycle or its nodes are out of order; export the model again")
       }
       return value
     }
@@ -141,7 +156,8 @@ struct OnnxImporter {
     if zip(inputs, constants).allSatisfy({ $0 == nil || $1 != nil }), inputs.contains(where: { $0 != nil }) {
       guard var value = try ConstantFolding.value(of: node, constants, read: { tensor throws(TTAError) in try constant(tensor) }) else {
         throw TTAError(
-          .unsupported, "\(node.operation) of constants \(constants.compactMap { $0?.lengths.text }.joined(separator: ", ")) is not computed at import",
+          .unsupported,
+          "\(node.operation) of constants \(constants.compactMap { $0?.lengths.text }.joined(separator: ", ")) is not computed at import",
           hint: "simplify the graph before (onnxscript.optimizer.fold_constants, onnx-simplifier)")
       }
       if case .numbers(let tensor) = value.content {
@@ -149,7 +165,9 @@ struct OnnxImporter {
         value.origin = value.lengths.allSatisfy(\.isFixed) ? output : nil
       }
       guard computed <= 2 * ConstantFolding.valueLimit else {
-        throw TTAError(.invalidData, "the constants before and of it have more than \(2 * ConstantFolding.valueLimit) values", hint: "the file is damaged; export the model again")
+        throw TTAError(
+          .invalidData, "the constants before and of it have more than \(2 * ConstantFolding.valueLimit) values",
+          hint: "the file is damaged; export the model again")
       }
       values[output] = .constant(value)
       return
@@ -162,11 +180,13 @@ struct OnnxImporter {
     var importer = self
     guard case .image(var view) = try importer.settled(value) else {
       throw TTAError(
-        .invalidData, "\(file.path): the output \"\(output)\" does not depend on the images", hint: "export the classifier from images to logits")
+        .invalidData, "\(file.path): the output \"\(output)\" does not depend on the images",
+        hint: "export the classifier from images to logits")
     }
     guard view.axes.first == [.batch], view.axes.dropFirst().allSatisfy({ !$0.contains(.batch) }), view.count > 1 else {
       throw TTAError(
-        .unsupported, "\(file.path): the output \"\(output)\" has the shape \(view.lengths.text); expected batch × classes", hint: "export the classifier alone, from images to logits")
+        .unsupported, "\(file.path): the output \"\(output)\" has the shape \(view.lengths.text); expected batch × classes",
+        hint: "export the classifier alone, from images to logits")
     }
     view.axes = [[.batch], view.axes.dropFirst().flatMap { $0 }]
     var logits = try importer.tracer.node(of: view, for: output)
@@ -175,7 +195,9 @@ struct OnnxImporter {
       let operation = importer.tracer.nodes[logits].operation
       if let function = operation as? RowFunction, function.function == .softmax || function.function == .logSoftmax {
         importer.notes.append("the softmax at the end is left out: methods need the logits")
-      } else if !(operation is Reshape && (importer.tracer.nodes[input].operation is Linear || importer.tracer.nodes[input].operation is RowFunction)) {
+      } else if !(operation is Reshape
+        && (importer.tracer.nodes[input].operation is Linear || importer.tracer.nodes[input].operation is RowFunction))
+      {
         break
       }
       logits = input

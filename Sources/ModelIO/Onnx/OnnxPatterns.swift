@@ -40,14 +40,17 @@ struct OnnxPatterns {
   }
   /// The node that gives a value, if its operator is the given one.
   private func node(_ operation: String, giving value: String) -> OnnxNode? {
-    guard let index = producer[value], nodes[index].operation == operation, nodes[index].inputs.count >= OnnxSupport.leastInputs(operation) else { return nil }
+    guard let index = producer[value], nodes[index].operation == operation, nodes[index].inputs.count >= OnnxSupport.leastInputs(operation)
+    else { return nil }
     return nodes[index]
   }
   private func scalar(_ value: String) -> Float? {
     guard let tensor = constants(value), tensor.elementCount == 1 else { return nil }
     return tensor.values[0]
   }
-  private func isNear(_ value: String, _ expected: Float) -> Bool { scalar(value).map { abs($0 - expected) < 1e-4 * abs(expected) } ?? false }
+  private func isNear(_ value: String, _ expected: Float) -> Bool {
+    scalar(value).map { abs($0 - expected) < 1e-4 * abs(expected) } ?? false
+  }
   private func isOnlyRead(_ value: String, times: Int = 1) -> Bool { readers[value] == times }
   /// The constant among two inputs and the other one.
   private func split(_ node: OnnxNode) -> (value: String, constant: String)? {
@@ -67,7 +70,9 @@ struct OnnxPatterns {
   /// x · σ(x), x · hard σ(x).
   private func gated(_ node: OnnxNode) -> OnnxNode? {
     for (x, gate) in [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])] {
-      if let sigmoid = self.node("Sigmoid", giving: gate), sigmoid.inputs == [x] { return OnnxNode("Silu", [x], node.outputs, name: node.name) }
+      if let sigmoid = self.node("Sigmoid", giving: gate), sigmoid.inputs == [x] {
+        return OnnxNode("Silu", [x], node.outputs, name: node.name)
+      }
       if let sigmoid = self.node("HardSigmoid", giving: gate), sigmoid.inputs == [x], case .float(let slope)? = sigmoid.attributes["alpha"],
         abs(slope - 1 / 6) < 1e-6
       {
@@ -88,11 +93,13 @@ struct OnnxPatterns {
     factors.remove(at: half)
     for (x, sum) in [(factors[0], factors[1]), (factors[1], factors[0])] {
       guard let addition = self.node("Add", giving: sum), let (curve, one) = split(addition), isNear(one, 1),
-        let function = self.node("Erf", giving: curve), let inner = producer[function.inputs[0]].map({ nodes[$0] }), inner.inputs.count == 2,
+        let function = self.node("Erf", giving: curve), let inner = producer[function.inputs[0]].map({ nodes[$0] }),
+        inner.inputs.count == 2,
         let (argument, factor) = split(inner), argument == x
       else { continue }
       let root = Float(2).squareRoot()
-      guard inner.operation == "Div" ? inner.inputs[0] == x && isNear(factor, root) : inner.operation == "Mul" && isNear(factor, 1 / root) else { continue }
+      guard inner.operation == "Div" ? inner.inputs[0] == x && isNear(factor, root) : inner.operation == "Mul" && isNear(factor, 1 / root)
+      else { continue }
       return OnnxNode("Gelu", [x], node.outputs, name: node.name)
     }
     return nil
@@ -103,11 +110,14 @@ struct OnnxPatterns {
       let weight = constants(product.inputs[1]), weight.shape.rank == 2, let bias = constants(offset), bias.shape.rank == 1,
       bias.elementCount == weight.shape[1]
     else { return nil }
-    return OnnxNode("Linear", [product.inputs[0], product.inputs[1], offset], node.outputs, name: product.name.isEmpty ? product.outputs[0] : product.name)
+    return OnnxNode(
+      "Linear", [product.inputs[0], product.inputs[1], offset], node.outputs, name: product.name.isEmpty ? product.outputs[0] : product.name
+    )
   }
   /// (x − m) / d · γ + β with constants γ and β: the pieces.
   private func normalized(_ node: OnnxNode) -> (quotient: OnnxNode, scale: String, shift: String)? {
-    guard let (value, shift) = split(node), isOnlyRead(value), let product = self.node("Mul", giving: value), let (inner, scale) = split(product),
+    guard let (value, shift) = split(node), isOnlyRead(value), let product = self.node("Mul", giving: value),
+      let (inner, scale) = split(product),
       isOnlyRead(inner), let quotient = self.node("Div", giving: inner)
     else { return nil }
     return (quotient, scale, shift)
@@ -135,17 +145,20 @@ struct OnnxPatterns {
       return nil
     }
     // The difference may be written down twice.
-    guard let other = self.node("Sub", giving: difference), other.inputs[0] == centred.inputs[0], lastAxisMean(other.inputs[1]) == other.inputs[0]
+    guard let other = self.node("Sub", giving: difference), other.inputs[0] == centred.inputs[0],
+      lastAxisMean(other.inputs[1]) == other.inputs[0]
     else { return nil }
     return OnnxNode(
-      "LayerNormalization", [centred.inputs[0], scale, shift], node.outputs, name: node.name, attributes: ["axis": .integer(-1), "epsilon": .float(epsilon)])
+      "LayerNormalization", [centred.inputs[0], scale, shift], node.outputs, name: node.name,
+      attributes: ["axis": .integer(-1), "epsilon": .float(epsilon)])
   }
   /// Batch norm with constants, per channel, written out.
   private func batchNorm(_ node: OnnxNode) -> OnnxNode? {
     guard let (quotient, scale, shift) = normalized(node), let centred = self.node("Sub", giving: quotient.inputs[0]),
       let (x, mean) = split(centred), x == centred.inputs[0], let root = self.node("Sqrt", giving: quotient.inputs[1]),
       let sum = self.node("Add", giving: root.inputs[0]), let variance = sum.inputs.first(where: { constants($0)?.elementCount ?? 0 > 1 }),
-      let epsilon = sum.inputs.first(where: { $0 != variance }).flatMap({ scalar($0) }), let channels = constants(mean)?.elementCount, channels > 1,
+      let epsilon = sum.inputs.first(where: { $0 != variance }).flatMap({ scalar($0) }), let channels = constants(mean)?.elementCount,
+      channels > 1,
       [variance, scale, shift].allSatisfy({ constants($0)?.elementCount == channels })
     else { return nil }
     return OnnxNode(
@@ -153,7 +166,8 @@ struct OnnxPatterns {
   }
   /// timm's group norm: instance norm over groups of channels seen as one, then scale and shift per channel.
   private func groupNorm(_ node: OnnxNode) -> OnnxNode? {
-    guard let (value, shift) = split(node), isOnlyRead(value), let product = self.node("Mul", giving: value), let (inner, scale) = split(product),
+    guard let (value, shift) = split(node), isOnlyRead(value), let product = self.node("Mul", giving: value),
+      let (inner, scale) = split(product),
       let back = self.node("Reshape", giving: inner), let norm = self.node("InstanceNormalization", giving: back.inputs[0]),
       let groups = constants(norm.inputs[1]), groups.values.allSatisfy({ $0 == 1 }),
       let zeros = constants(norm.inputs[2]), zeros.values.allSatisfy({ $0 == 0 }), let there = self.node("Reshape", giving: norm.inputs[0])

@@ -1,7 +1,7 @@
 // Any ONNX graph on given values, for comparing operators with their definitions.
 
-public import Engine
-public import Onnx
+package import Engine
+package import Onnx
 
 /// Runs a graph that need not be a classifier: a single operator, a graph of several inputs.
 package enum OnnxProbe {

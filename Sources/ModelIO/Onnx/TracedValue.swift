@@ -23,7 +23,9 @@ struct Extent: Hashable, ExpressibleByIntegerLiteral, CustomStringConvertible {
   /// nil for the product of two numbers that both grow, and beyond 64 bits.
   static func * (left: Extent, right: Extent) -> Extent? {
     guard left.isFixed || right.isFixed else { return nil }
-    let products = [(left.fixed, right.fixed), (left.fixed, right.perImage), (left.perImage, right.fixed)].map { $0.multipliedReportingOverflow(by: $1) }
+    let products = [(left.fixed, right.fixed), (left.fixed, right.perImage), (left.perImage, right.fixed)].map {
+      $0.multipliedReportingOverflow(by: $1)
+    }
     guard products.allSatisfy({ !$0.overflow }) else { return nil }
     return Extent(products[0].partialValue, perImage: products[1].partialValue &+ products[2].partialValue)
   }

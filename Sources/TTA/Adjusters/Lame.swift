@@ -217,7 +217,8 @@ package struct Affinities {
             if best.count > candidates { best.removeLast() }
           }
           let exact = best.map { (distance: squaredDistance(rows, i, $0.index), index: $0.index) }
-          found[i] = exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(\.index)
+          found[i] = exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(
+            \.index)
         }
       }
     }

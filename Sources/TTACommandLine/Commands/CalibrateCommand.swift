@@ -41,7 +41,8 @@ struct CalibrateCommand: AsyncParsableCommand {
     let source = try ImageInputs.open([images])
     let ranges = stride(from: 0, to: source.count, by: batch).map { $0..<min(source.count, $0 + batch) }.filter { $0.count > 1 }
     guard !ranges.isEmpty else {
-      throw TTAError(.usage, "\(images): expected at least 2 pictures, got \(source.count)", hint: "a few hundred clean pictures make good statistics")
+      throw TTAError(
+        .usage, "\(images): expected at least 2 pictures, got \(source.count)", hint: "a few hundred clean pictures make good statistics")
     }
     let (executor, preprocessing) = (try execution.makeExecutor(), try loaded.preprocessing())
     func pictures(_ index: Int) throws -> Tensor {
@@ -67,7 +68,8 @@ struct CalibrateCommand: AsyncParsableCommand {
       total += before.count
     }
     let result = Result(
-      output: output, norms: norms, images: total, same_as_source: Double(same) / Double(total), same_with_batch_statistics: Double(close) / Double(total),
+      output: output, norms: norms, images: total, same_as_source: Double(same) / Double(total),
+      same_with_batch_statistics: Double(close) / Double(total),
       batch: batch)
     if printing.json { return try Console.json(result) }
     func percent(_ part: Double) -> String { String(format: "%.1f %%", 100 * part) }

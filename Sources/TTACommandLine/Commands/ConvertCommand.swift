@@ -21,7 +21,8 @@ struct ConvertCommand: AsyncParsableCommand {
     let loaded = try model.load(.keys(["path": .text(input)]))
     guard loaded.origin == nil else {
       throw TTAError(
-        .unsupported, "\(input): an ONNX file holds a graph, which safetensors cannot", hint: "use it as it is; \(input.dropLast(5)).tta.yaml beside it can hold mean, std and classes")
+        .unsupported, "\(input): an ONNX file holds a graph, which safetensors cannot",
+        hint: "use it as it is; \(input.dropLast(5)).tta.yaml beside it can hold mean, std and classes")
     }
     try ModelLoader.save(loaded.model, description: loaded.description, to: output)
     Console.result("\(output): \(loaded.architecture), \(loaded.model.graph.parameters.count) tensors, described")

@@ -39,14 +39,16 @@ struct ExportCommand: AsyncParsableCommand {
   func run() async throws {
     let isOnnx = output.hasSuffix(ModelLoader.onnxEnding)
     guard isOnnx || output.hasSuffix(".safetensors") else {
-      throw TTAError(.usage, "--output \(output): expected a .safetensors or an .onnx file", hint: "for example --output adapted.safetensors")
+      throw TTAError(
+        .usage, "--output \(output): expected a .safetensors or an .onnx file", hint: "for example --output adapted.safetensors")
     }
     guard batch > 1 else { throw TTAError(.usage, "--batch \(batch): expected a number of at least 2") }
     let tree = try configuration.tree()
     let loaded = try model.load(tree["model"])
     guard !isOnnx || loaded.origin != nil else {
       throw TTAError(
-        .usage, "--output \(output): \(loaded.source) is no ONNX file, so there is no graph to write", hint: "give --output a name that ends in .safetensors")
+        .usage, "--output \(output): \(loaded.source) is no ONNX file, so there is no graph to write",
+        hint: "give --output a name that ends in .safetensors")
     }
     let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
     var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section))

@@ -59,7 +59,8 @@ struct StrategyBenchmark {
     let operations = model.graph.operationsPerImage * Double(batch) * (forwards + backwards)
     let measurement = Measurement(
       strategy: name, adapts: !runtime.adapted.isEmpty, images_per_second: Double(batch) / median,
-      milliseconds_per_batch: .init(min: seconds[0] * 1e3, median: median * 1e3, p99: seconds[(seconds.count * 99 + 99) / 100 - 1] * 1e3,
+      milliseconds_per_batch: .init(
+        min: seconds[0] * 1e3, median: median * 1e3, p99: seconds[(seconds.count * 99 + 99) / 100 - 1] * 1e3,
         max: (seconds.last ?? 0) * 1e3),
       forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(), arena_bytes: executor.arenaBytes,
       gflops: operations / median * 1e-9)

@@ -12,7 +12,8 @@ import Vision
 struct ModelOptions: ParsableArguments {
   @Option(
     name: .long,
-    help: ArgumentHelp("A built-in model (shapes), a .safetensors file, a PyTorch checkpoint (.pt, .pth), or an .onnx file.", valueName: "model"))
+    help: ArgumentHelp(
+      "A built-in model (shapes), a .safetensors file, a PyTorch checkpoint (.pt, .pth), or an .onnx file.", valueName: "model"))
   var model: String?
   @Option(name: .long, help: ArgumentHelp("Which dictionary of a PyTorch checkpoint holds the weights.", valueName: "key"))
   var checkpointKey: String?
