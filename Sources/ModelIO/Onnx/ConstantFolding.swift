@@ -406,15 +406,17 @@ extension TracedConstant {
     return result
   }
   func transposed(_ order: [Int]?) -> TracedConstant? {
-    guard let tensor = numbers, !isInteger, let fixed = lengths.fixed else { return nil }
+    guard let tensor = numbers, let fixed = lengths.fixed else { return nil }
     let axes = order ?? Array(fixed.indices.reversed())
     guard axes.sorted() == Array(fixed.indices), tensor.elementCount <= 1 << 24 else { return nil }
     var steps = Array(repeating: 1, count: fixed.count)
     for axis in steps.indices.dropLast().reversed() { steps[axis] = steps[axis + 1] * fixed[axis + 1] }
     var places = [0]
     for axis in axes { places = places.flatMap { place in (0..<fixed[axis]).map { place + $0 * steps[axis] } } }
+    let shape = Shape(axes.map { fixed[$0] })
+    if let whole = integers { return TracedConstant(places.map { whole[$0] }, lengths: shape.dimensions.map { Extent($0) }) }
     let values = tensor.values
-    return TracedConstant(Tensor(places.map { values[$0] }, shape: Shape(axes.map { fixed[$0] })))
+    return TracedConstant(Tensor(places.map { values[$0] }, shape: shape))
   }
   func expanded(to target: [Extent]) -> TracedConstant? {
     let rank = max(target.count, lengths.count)

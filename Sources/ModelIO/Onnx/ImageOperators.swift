@@ -339,11 +339,22 @@ extension OnnxImporter {
   mutating func padded(_ x: ImageView, _ node: OnnxNode, _ inputs: [TracedConstant?]) throws(TTAError) -> ImageView {
     guard node.text("mode", "constant") == "constant", let pads = inputs.first??.integers?.fixed ?? node.integers("pads"),
       pads.count == 2 * x.axes.count,
-      x.axes.count == 4, pads.allSatisfy({ $0 >= 0 && $0 < 1 << 12 }), pads[0] == 0, pads[1] == 0, pads[4] == 0, pads[5] == 0,
+      x.axes.count == 4, pads.allSatisfy({ $0 >= 0 && $0 < 1 << 12 }), pads[0] == 0, pads[4] == 0,
       inputs.count < 3 || inputs[2] == nil
     else { throw refuse("padding of this kind") }
     let value = (inputs.count > 1 ? inputs[1]?.scalar : nil) ?? node.float("value", 0)
-    return try planes(x, node, Pad(top: pads[2], left: pads[3], bottom: pads[6], right: pads[7], value: value))
+    var padded = x
+    if pads[2] + pads[3] + pads[6] + pads[7] > 0 || pads[1] + pads[5] == 0 {
+      padded = try planes(x, node, Pad(top: pads[2], left: pads[3], bottom: pads[6], right: pads[7], value: value))
+    }
+    guard pads[1] + pads[5] > 0 else { return padded }
+    // Channels more: rows of one plane that has a channel's values in each row.
+    let (channels, leading) = (padded.imageLengths[1], padded.axes[0])
+    let planes = Array(padded.imageLengths[2...])
+    guard leading == [.batch] || leading.isEmpty else { throw refuse("padding of this kind") }
+    let place = try tracer.node(of: padded, as: [1, channels, planes.reduce(1, *)], for: node.layerName)
+    let result = try tracer.add(node.layerName + ".channels", Pad(top: pads[1], left: 0, bottom: pads[5], right: 0, value: value), [place])
+    return ImageView(node: result, leading: leading, shape: [pads[1] + channels + pads[5]] + planes)
   }
 }
 
