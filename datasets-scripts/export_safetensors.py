@@ -14,17 +14,13 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from common import Problem, run  # noqa: E402
-from torch_models import LIBRARIES, load  # noqa: E402
+from torch_models import add_arguments, load  # noqa: E402
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("library", choices=LIBRARIES)
-    parser.add_argument("model", help="the library's name of the model (robustbench: DATASET/NAME)")
+    add_arguments(parser)
     parser.add_argument("--output", required=True, type=pathlib.Path, help="the new .safetensors file")
-    parser.add_argument("--weights", help="a state dict (.pt, .pth, .safetensors)")
-    parser.add_argument("--pretrained", action="store_true", help="the library's own weights (downloads them)")
-    parser.add_argument("--classes", type=int, help="number of classes, where it is not the library's")
     parser.add_argument("--dry-run", action="store_true", help="say what would be saved and stop")
     options = parser.parse_args(arguments)
     if options.output.suffix != ".safetensors":

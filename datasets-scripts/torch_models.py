@@ -4,6 +4,15 @@ from common import Problem
 LIBRARIES = ("torchvision", "timm", "robustbench")
 
 
+def add_arguments(parser):
+    """What names a model: library, model, weights, classes."""
+    parser.add_argument("library", choices=LIBRARIES)
+    parser.add_argument("model", help="the library's name of the model (robustbench: DATASET/NAME)")
+    parser.add_argument("--weights", help="a state dict (.pt, .pth, .safetensors)")
+    parser.add_argument("--pretrained", action="store_true", help="the library's own weights (downloads them)")
+    parser.add_argument("--classes", type=int, help="number of classes, where it is not the library's")
+
+
 def create(library, name, pretrained, classes):
     import importlib
     try:
