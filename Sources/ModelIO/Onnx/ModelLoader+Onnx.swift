@@ -40,7 +40,7 @@ extension ModelLoader {
       origin: OnnxOrigin(file: file, sources: result.sources))
   }
   /// What to do about a network without norm layers.
-  static let foldedNorms =
+  public static let foldedNorms =
     "no norm layers: if the network has batch norms, the export made them part of the convolutions, and methods that adapt norms cannot work; "
     + "export with torch.onnx.export(model, images, \"model.onnx\", dynamo=False, training=torch.onnx.TrainingMode.PRESERVE, opset_version=17) "
     + "or datasets-scripts/export_onnx.py; where that is impossible, tta calibrate puts norms back"

@@ -45,7 +45,9 @@ struct ModelOptions: ParsableArguments {
     let side = path.dropLast(ending.count) + ".tta.yaml"
     if FileManager.default.fileExists(atPath: String(side)) { file = try describe(ConfigurationFile.read(String(side))) }
     let key = checkpointKey ?? section?["checkpoint_key"]?.text
-    return try ModelLoader.load(path: path, checkpointKey: key, overrides: file.overridden(by: description))
+    let loaded = try ModelLoader.load(path: path, checkpointKey: key, overrides: file.overridden(by: description))
+    if loaded.notes.contains(ModelLoader.foldedNorms) { Console.error("note: \(path): \(ModelLoader.foldedNorms)") }
+    return loaded
   }
   /// Flags over the `model:` section, as a section again.
   func section(_ section: OptionTree?) -> OptionTree {
