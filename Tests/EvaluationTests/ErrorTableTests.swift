@@ -74,20 +74,12 @@ private struct ErrorTables: Decodable {
     }
     return result
   }
-  /// Compares the named corruptions and their mean. With the errors of the source on the same images and in the table, a corruption also agrees where
-  /// its distance to the source's does: another draw of a corruption moves the source and a method together.
-  private func compare(
-    _ key: String, _ got: [String: Double], _ expected: [String: Double], each: Double, mean: Double,
-    source: (got: [String: Double], expected: [String: Double])? = nil
-  ) {
+  /// Compares the named corruptions and their mean.
+  private func compare(_ key: String, _ got: [String: Double], _ expected: [String: Double], each: Double, mean: Double) {
     let names = expected.keys.sorted().filter { got[$0] != nil }
     let (own, theirs) = (names.map { got[$0] ?? 0 }, names.map { expected[$0] ?? 0 })
     let (ownMean, theirMean) = (own.reduce(0, +) / Double(names.count), theirs.reduce(0, +) / Double(names.count))
-    let distances = names.map { name in
-      let plain = (got[name] ?? 0) - (expected[name] ?? 0)
-      let beside = source.map { plain - ($0.got[name] ?? 0) + ($0.expected[name] ?? 0) } ?? plain
-      return abs(plain) < abs(beside) ? plain : beside
-    }
+    let distances = zip(own, theirs).map { $0 - $1 }
     let worst = distances.map { abs($0) }.max() ?? 0
     func text(_ value: Double) -> String { String(format: "%.2f", value) }
     print("\(key): mean \(text(ownMean)) against \(text(theirMean)), worst corruption \(text(worst)) apart")
@@ -128,8 +120,8 @@ private struct ErrorTables: Decodable {
     }
   }
 
-  /// Whole passes over corruptions of our own draws, means of two seeds, several minutes: two and a half points per corruption, by itself or beside the source,
-  /// one in the mean. Frost is left out without its photographs (`TTA_FROST`).
+  /// Whole passes over corruptions of our own draws, means of two seeds, several minutes: two and a half points per corruption, one in the mean.
+  /// Frost is left out without its photographs (`TTA_FROST`).
   @Test(.enabled(if: ProcessInfo.processInfo.environment["TTA_ERROR_TABLES"] != nil, "several minutes: set TTA_ERROR_TABLES=1"))
   func ownCorruptions() throws {
     guard let shared = SharedFolders.shared, let golden = SharedFolders.golden else { return print("skipped: no TTA_SHARED folder") }
@@ -140,14 +132,9 @@ private struct ErrorTables: Decodable {
     let labels = images.labels ?? []
     let only = ProcessInfo.processInfo.environment["TTA_ERROR_TABLES_METHODS"].map { Set($0.split(separator: ",").map(String.init)) }
     func run(_ pass: String, _ names: [String], _ results: [String: ErrorTables.Entry]) throws {
-      var sources: [String: [String: Double]] = [:]
-      // The source first: the others are compared beside it.
-      for (key, entry) in results.sorted(by: {
-        ($0.key.hasSuffix("/source") ? 0 : 1, $0.key) < ($1.key.hasSuffix("/source") ? 0 : 1, $1.key)
-      }) {
-        let order = String(key.split(separator: "/")[0])
+      for (key, entry) in results.sorted(by: { $0.key < $1.key }) {
         let method = String(key.split(separator: "/")[1])
-        guard method == "source" || only?.contains(method) ?? true else { continue }
+        guard only?.contains(method) ?? true else { continue }
         var got = try errors(method, model, seeds: [1, 2]) { seed in
           var options = DomainStream.Options()
           (options.seed, options.frostDirectory) = (seed, frost)
@@ -165,9 +152,7 @@ private struct ErrorTables: Decodable {
           // RoTTA answers most of a domain of 1,000 images with the statistics of the one before: fog with those of frost.
           if method == "rotta" { got["fog"] = nil }
         }
-        if method == "source" { sources[order] = got }
-        let beside = results["\(order)/source"].map { (got: sources[order] ?? [:], expected: $0.per_corruption) }
-        compare("\(pass), \(key)", got, entry.per_corruption, each: 2.5, mean: 1, source: method == "source" ? nil : beside)
+        compare("\(pass), \(key)", got, entry.per_corruption, each: 2.5, mean: 1)
       }
     }
     try run("full pass", tables.order, tables.full_pass)
