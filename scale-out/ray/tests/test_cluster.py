@@ -5,6 +5,7 @@ aside.
 """
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,30 +57,55 @@ class ClusterTest(unittest.TestCase):
         for line in process.stdout:
             yield line.rstrip("\n")
 
-    def wait_for_a_cell_on(self, node, seconds=60):
-        """Whether tta runs below the node's daemon within the time."""
+    def processes(self):
+        """Name, state and parent of every process that lives, by its number."""
+        found = {}
+        for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, rest = status.read_text().rsplit(")", 1)
+            except OSError:
+                continue  # it has just ended
+            state, parent = rest.split()[:2]
+            if state != "Z":
+                found[int(status.parent.name)] = (name.split("(", 1)[1], state, int(parent))
+        return found
+
+    def hold_a_cell_on(self, node, seconds=60):
+        """Stops a tta that runs below the node's daemon, so that its cell cannot end before the node does; gives its number and its worker's."""
         daemon = node.all_processes["raylet"][0].process.pid
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            parents = {}
-            for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
-                try:
-                    name, rest = status.read_text().rsplit(")", 1)
-                except OSError:
-                    continue  # it has just ended
-                parents[int(status.parent.name)] = (name.split("(", 1)[1], int(rest.split()[1]))
-            for name, worker in parents.values():
-                if name == pathlib.Path(TOOL).name[:15] and parents.get(worker, ("", 0))[1] == daemon:
-                    return True
+            found = self.processes()
+            for process, (name, _, worker) in found.items():
+                if name == pathlib.Path(TOOL).name[:15] and worker in found and found[worker][2] == daemon:
+                    try:
+                        os.kill(process, signal.SIGSTOP)
+                    except ProcessLookupError:
+                        continue
+                    time.sleep(0.02)
+                    if self.processes().get(process, ("", "", 0))[1] == "T":
+                        return process, worker
             time.sleep(0.02)
-        return False
+        self.fail(f"no cell on the second node within {seconds} s")
+
+    def kill(self, node, process, worker, seconds=60):
+        """Ends a node at once, and the process that was held there when its worker is gone."""
+        remove = threading.Thread(target=self.cluster.remove_node, args=(node,), kwargs={"allow_graceful": False})
+        remove.start()
+        end = time.monotonic() + seconds
+        while worker in self.processes() and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(process, signal.SIGKILL)
+        remove.join()
+        self.assertNotIn(worker, self.processes())
 
     def test_results_are_those_of_one_machine_though_a_node_dies(self):
         self.configuration.write_text(CONFIGURATION.replace("LIMIT", "400"))
         subprocess.run(
             [TOOL, "replay", "--config", str(self.configuration), "--output", str(self.folder / "alone"), "--threads", "1", "--quiet"], check=True,
             timeout=SECONDS, stdout=subprocess.DEVNULL)
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 << 20})
+        self.cluster = cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 << 20})
         self.addCleanup(cluster.shutdown)
         second = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
         cluster.wait_for_nodes(timeout=60)
@@ -89,8 +115,8 @@ class ClusterTest(unittest.TestCase):
         for line in self.watch(process):
             lines.append(line)
             if line.startswith("[1/6]") and not is_killed:
-                is_killed = self.wait_for_a_cell_on(second)
-                cluster.remove_node(second, allow_graceful=False)
+                self.kill(second, *self.hold_a_cell_on(second))
+                is_killed = True
         errors = process.stderr.read()
         self.assertEqual(process.wait(timeout=30), 0, "\n".join(lines) + errors)
         self.assertTrue(is_killed)
