@@ -98,6 +98,10 @@ def build(name):
         import torchvision
 
         return getattr(torchvision.models, name.replace("-", "_"))(), 224
+    if name == "resnet50-gn":
+        import torchvision
+
+        return torchvision.models.resnet50(norm_layer=lambda channels: nn.GroupNorm(32, channels)), 224
     if name == "vit-small-patch16-224":
         return ViT(384, 6), 224
     if name == "vit-base-patch16-224":

@@ -1,4 +1,4 @@
-"""One PyTorch measurement as JSON: TENT, CoTTA, a step over all weights, a forward with batch statistics, or a plain forward."""
+"""One PyTorch measurement as JSON: a strategy on a network with fresh weights, on noise."""
 import argparse
 import json
 import os
@@ -25,11 +25,15 @@ def main():
     torch.manual_seed(1)
     model, size = networks.build(options.architecture)
     images = adaptation.layout(torch.rand(options.batch, 3, size, size), options.mode)
-    if options.strategy.startswith("cotta"):
-        cotta = adaptation.Cotta(model, options.strategy, options.mode)
+    methods = {"eata": adaptation.Eata, "sar": adaptation.Sar, "vida": adaptation.Vida}
+    if options.strategy.startswith("cotta") or options.strategy in methods:
+        if options.strategy in methods:
+            method = methods[options.strategy](model, options.mode)
+        else:
+            method = adaptation.Cotta(model, options.strategy, options.mode)
 
         def step():
-            return cotta.step(images)
+            return method.step(images)
 
     else:
         optimizer = adaptation.configure(model, options.strategy)
