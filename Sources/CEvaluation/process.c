@@ -22,14 +22,19 @@ void ce_reset_peak_memory(void) {
   close(file);
 }
 
-long ce_peak_memory(void) {
+// A line of the status of this process in kilobytes, as bytes; 0 where there is none.
+static long status_bytes(const char *format) {
   FILE *file = fopen("/proc/self/status", "re");
   if (!file) return 0;
   char line[256];
   long kilobytes = 0;
   while (fgets(line, sizeof line, file)) {
-    if (sscanf(line, "VmHWM: %ld kB", &kilobytes) == 1) break;
+    if (sscanf(line, format, &kilobytes) == 1) break;
   }
   fclose(file);
   return kilobytes * 1024;
 }
+
+long ce_peak_memory(void) { return status_bytes("VmHWM: %ld kB"); }
+
+long ce_resident_memory(void) { return status_bytes("VmRSS: %ld kB"); }

@@ -269,6 +269,28 @@ struct OtherCommandTests {
       #expect(report[key] != nil, "\(key)")
     }
   }
+  /// A step so large that the model collapses: the guard asks the source, which costs forwards; what the strategy learns costs as much as before.
+  @Test func benchWatches() throws {
+    func count(_ more: [String]) throws -> (forwards: Double, backwards: Double) {
+      let result = try runTTA(
+        ["bench", "--batch", "32", "--repeats", "12", "--set", "strategy.learning_rate=1", "--json", "--quiet"] + more)
+      let report = try #require(try JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any], "\(result.stderr)")
+      return (try #require(report["forwards_per_image"] as? Double), try #require(report["backwards_per_image"] as? Double))
+    }
+    let (alone, watched) = (try count([]), try count(["--guard"]))
+    #expect(alone.forwards == 1 && watched.forwards > 1 && watched.backwards <= alone.backwards)
+  }
+  @Test func benchSaysWhetherItStaysAsItIs() throws {
+    let result = try runTTA(["bench", "--batch", "2", "--repeats", "200", "--quiet"])
+    #expect(result.stdout.contains("first tenth of the batches") && result.stdout.contains("memory grew by"), "\(result.stdout)")
+    let short = try runTTA(["bench", "--batch", "2", "--repeats", "20", "--quiet"])
+    #expect(!short.stdout.contains("first tenth"))
+  }
+  /// What EATA needs beside a model is made for the benchmark.
+  @Test func benchMakesImportances() throws {
+    let result = try runTTA(["bench", "--strategy", "eata", "--batch", "4", "--repeats", "1", "--json", "--quiet"])
+    #expect(result.code == 0, "\(result.stderr)")
+  }
   @Test func train() throws {
     let folder = try TemporaryFolder()
     let result = try runTTA(["train", "--steps", "3", "--batch", "8", "--output", folder.path("m.safetensors"), "--json", "--quiet"])

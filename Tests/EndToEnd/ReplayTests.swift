@@ -174,6 +174,37 @@ import Testing
     let table = try String(contentsOfFile: folder.path("oracle/table.md"), encoding: .utf8)
     #expect(table.contains("| tent (uses labels) |") && table.contains("an upper bound, not a method"))
   }
+  /// TRIBE's counts: all pictures of the first class, a tenth as many of the last. Where all classes have as many, both errors are one number.
+  @Test func longTailCountsClassesAlike() throws {
+    let folder = try TemporaryFolder()
+    func errors(_ name: String, _ setting: String) throws -> (plain: Double, balanced: Double, images: String) {
+      let output = folder.path(name)
+      let result = try runTTA(
+        ReplayTests.small + [
+          "--limit", "200", "--strategies", "source", "--corruptions", "fog", "--setting", setting, "--output", output,
+        ])
+      #expect(result.code == 0, "\(result.stderr)")
+      let path = output + "/results.csv"
+      return (
+        try #require(Double(column("error_percent", of: path)[0])),
+        try #require(Double(column("class_balanced_error_percent", of: path)[0])),
+        try column("images", of: path)[0]
+      )
+    }
+    #expect(
+      try runTTA(["corrupt", "shapes", "--images", "200", "--corruption", "fog", "--severity", "5", "--output", folder.path("data")]).code
+        == 0
+    )
+    let labels = try Data(contentsOf: URL(fileURLWithPath: folder.path("data/labels.npy"))).suffix(200)
+    let most = Double(labels.count { $0 == 0 })
+    let decline = (0..<10).map { Int(most * pow(10, -Double($0) / 9)) }
+    let tail = try errors("tail", "long-tail")
+    #expect(tail.images == String(decline.reduce(0, +)) && tail.plain != tail.balanced)
+    let same = try errors("uniform", "long-tail:distribution=uniform")
+    #expect(same.images == String(decline.reduce(0, +) / 10 * 10) && same.plain == same.balanced)
+    let table = try String(contentsOfFile: folder.path("tail/table.md"), encoding: .utf8)
+    #expect(table.contains("class-balanced"), "\(table)")
+  }
   @Test func openSetScoresAreThere() throws {
     let folder = try TemporaryFolder()
     let noise = folder.path("unknown")

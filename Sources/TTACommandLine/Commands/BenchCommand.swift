@@ -61,8 +61,9 @@ struct BenchCommand: AsyncParsableCommand {
     var load = [0.0]
     getloadavg(&load, 1)
     let threads = execution.threads ?? Executor.processorCount
+    let section = strategy.section(try configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")
     if strategy.name == "all" {
-      let (rows, left) = try benchmark.measureAll()
+      let (rows, left) = try benchmark.measureAll(section)
       if output.json {
         return try Console.json(
           Table(
@@ -71,7 +72,6 @@ struct BenchCommand: AsyncParsableCommand {
       }
       return show(rows, left, name, threads)
     }
-    let section = strategy.section(try configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")
     let (measured, executor) = try benchmark.measure(section, profile: profile)
     if output.json {
       return try Console.json(
@@ -90,6 +90,12 @@ struct BenchCommand: AsyncParsableCommand {
       "  \(Numbers.decimals(measured.forwards_per_image, 2)) forwards and \(Numbers.decimals(measured.backwards_per_image, 2)) backwards per image   "
         + "\(Numbers.decimals(measured.gflops, 1)) GFLOP/s counted as direct products")
     Console.result("  peak memory \(Numbers.bytes(measured.peak_memory_bytes)), of which arena \(Numbers.bytes(measured.arena_bytes))")
+    if let steady = measured.steadiness {
+      Console.result(
+        "  first tenth of the batches \(Numbers.time(seconds: steady.first_tenth_milliseconds / 1e3)), last tenth "
+          + "\(Numbers.time(seconds: steady.last_tenth_milliseconds / 1e3)); memory grew by \(Numbers.bytes(max(0, steady.memory_growth_bytes))) between them"
+      )
+    }
     if let steps = executor.profile { show(steps) }
   }
   /// Time per batch by kind of step, then of the slowest steps.

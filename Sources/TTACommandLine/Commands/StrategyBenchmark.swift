@@ -12,6 +12,8 @@ struct StrategyBenchmark {
   struct Measurement: Encodable {
     /// Of the measured batches; `p99` is the 99th percentile by nearest rank.
     struct Times: Encodable { var min: Double, median: Double, p99: Double, max: Double }
+    /// Whether time and memory stay as they are: medians of the first and the last tenth of the batches, growth of the memory between their ends.
+    struct Steadiness: Encodable { var first_tenth_milliseconds: Double, last_tenth_milliseconds: Double, memory_growth_bytes: Int }
     var strategy: String
     /// Whether it learns by gradients.
     var adapts: Bool
@@ -21,6 +23,8 @@ struct StrategyBenchmark {
     var forwards_per_image: Double, backwards_per_image: Double
     var peak_memory_bytes: Int, arena_bytes: Int
     var gflops: Double
+    /// From 100 batches on.
+    var steadiness: Steadiness?
   }
   let model: Model, batch: Int, repeats: Int
   let execution: ExecutionOptions
@@ -28,15 +32,19 @@ struct StrategyBenchmark {
   let progress: (_ strategy: String, _ done: Int) -> Void
 
   /// Measures what the section of a configuration describes, after two batches of warm-up. A strategy that learns from whole sets learns from each batch
-  /// as one. Gives the executor too, with the profile of its steps where that was asked for.
+  /// as one. What it needs beside a model, and the section does not name, is made for it: fresh importances, a fresh rotation head. Gives the executor
+  /// too, with the profile of its steps where that was asked for.
   func measure(_ section: OptionTree, profile: Bool = false) throws -> (measurement: Measurement, executor: Executor) {
+    try prepared(section) { benchmark, section in try benchmark.measurePrepared(section, profile: profile) }
+  }
+  private func measurePrepared(_ section: OptionTree, profile: Bool) throws -> (measurement: Measurement, executor: Executor) {
     let name = section["name"]?.text ?? "tent"
     ce_reset_peak_memory()
     let executor = try execution.makeExecutor()
     var random = RandomSource(seed: 7)
     var images = Tensor(zeros: Shape([batch] + model.graph.inputShape.dimensions))
     images.update { span in for i in span.indices { span[i] = random.uniform() } }
-    var runtime = try AdaptationRuntime(model, Registry.current.compose(section))
+    var runtime = try AdaptationRuntime(model, Registry.current.compose(section), guard: Registry.current.watch(section))
     func step() throws {
       if runtime.isOffline { try runtime.study(images, on: executor) }
       _ = try runtime.process(Batch(images), on: executor)
@@ -45,11 +53,22 @@ struct StrategyBenchmark {
     if profile { executor.profile = [:] }
     let before = executor.work
     var seconds: [Double] = []
+    seconds.reserveCapacity(repeats)
+    let tenth = repeats / 10
+    var memory = 0
     for index in 0..<repeats {
       let start = ContinuousClock.now
       try step()
       seconds.append((ContinuousClock.now - start).seconds)
       progress(name, index + 1)
+      if index + 1 == tenth { memory = ce_resident_memory() }
+    }
+    var steadiness: Measurement.Steadiness?
+    if repeats >= 100 {
+      func middle(_ part: ArraySlice<Double>) -> Double { part.sorted()[part.count / 2] * 1e3 }
+      steadiness = .init(
+        first_tenth_milliseconds: middle(seconds.prefix(tenth)), last_tenth_milliseconds: middle(seconds.suffix(tenth)),
+        memory_growth_bytes: ce_resident_memory() - memory)
     }
     seconds.sort()
     let median = seconds[seconds.count / 2]
@@ -63,27 +82,25 @@ struct StrategyBenchmark {
         min: seconds[0] * 1e3, median: median * 1e3, p99: seconds[(seconds.count * 99 + 99) / 100 - 1] * 1e3,
         max: (seconds.last ?? 0) * 1e3),
       forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(), arena_bytes: executor.arenaBytes,
-      gflops: operations / median * 1e-9)
+      gflops: operations / median * 1e-9, steadiness: steadiness)
     return (measurement, executor)
   }
 
-  /// Measures every registered strategy, each with an executor of its own. What a strategy needs beside a model is made for it: fresh importances,
-  /// a fresh rotation head. One that the model cannot have is left out, with the reason.
-  func measureAll() throws -> (rows: [Measurement], left: [String]) {
+  /// Measures every registered strategy with the parts that the section names beside it, each with an executor of its own. One that cannot be had is
+  /// left out, with the reason.
+  func measureAll(_ section: OptionTree) throws -> (rows: [Measurement], left: [String]) {
     var (rows, left): ([Measurement], [String]) = ([], [])
     for entry in Registry.current.entries(.strategy) {
-      do { rows.append(try prepared(for: entry.name) { benchmark, section in try benchmark.measure(section).measurement }) } catch let error
-        as TTAError
-      {
-        left.append("\(entry.name): \(error.message)")
-      }
+      var section = section
+      section["name"] = .text(entry.name)
+      do { rows.append(try measure(section).measurement) } catch let error as TTAError { left.append("\(entry.name): \(error.message)") }
     }
     return (rows, left)
   }
-  private func prepared(for name: String, _ body: (StrategyBenchmark, OptionTree) throws -> Measurement) throws -> Measurement {
-    var section = OptionTree.keys(["name": .text(name)])
-    switch name {
-    case "eata":
+  private func prepared<Result>(_ section: OptionTree, _ body: (StrategyBenchmark, OptionTree) throws -> Result) throws -> Result {
+    var section = section
+    switch section["name"]?.text {
+    case "eata" where section["file"] == nil:
       let file = FileManager.default.temporaryDirectory.appendingPathComponent("tta-bench-\(UUID().uuidString).safetensors").path
       defer { try? FileManager.default.removeItem(atPath: file) }
       let importance = try model.graph.resolve(.normAffine).ids.map { id in
