@@ -9,7 +9,7 @@
 #include "thread_isa.h"
 #include "pooling_plan.h"
 
-static const char *const names[] = {"portable", "avx2", "avx512"};
+static const char *const names[] = {"portable", "avx2", "avx512", "neon"};
 static ck_isa best = CK_ISA_PORTABLE;
 // What this thread selected, or -1 for the best.
 static _Thread_local int selected = -1;
@@ -23,6 +23,9 @@ static bool machine_has(ck_isa isa) {
   if (isa == CK_ISA_AVX512)
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw");
+#elif defined(__aarch64__)
+  // Part of the base instruction set.
+  if (isa == CK_ISA_NEON) return true;
 #endif
   return isa == CK_ISA_PORTABLE;
 }
@@ -35,11 +38,12 @@ bool ck_select_isa(ck_isa isa) {
 void ck_adopt_isa(ck_isa isa) { selected = (int)isa; }
 
 __attribute__((constructor)) static void select_at_load(void) {
-  best = machine_has(CK_ISA_AVX512) ? CK_ISA_AVX512 : machine_has(CK_ISA_AVX2) ? CK_ISA_AVX2 : CK_ISA_PORTABLE;
+  for (int isa = CK_ISA_PORTABLE; isa <= CK_ISA_NEON; ++isa)
+    if (machine_has((ck_isa)isa)) best = (ck_isa)isa;
   const char *request = getenv("TTA_ISA");
   if (request && request[0] != '\0') {
     request_valid = false;
-    for (int isa = CK_ISA_PORTABLE; isa <= CK_ISA_AVX512; ++isa) {
+    for (int isa = CK_ISA_PORTABLE; isa <= CK_ISA_NEON; ++isa) {
       if (strcmp(request, names[isa]) != 0 || !machine_has((ck_isa)isa)) continue;
       best = (ck_isa)isa;
       request_valid = true;
@@ -56,6 +60,8 @@ static const ck_kernel_table *kernels(void) {
   ck_isa isa = ck_current_isa();
   if (isa == CK_ISA_AVX512) return &ck_table_avx512;
   if (isa == CK_ISA_AVX2) return &ck_table_avx2;
+#elif defined(__aarch64__)
+  if (ck_current_isa() == CK_ISA_NEON) return &ck_table_neon;
 #endif
   return &ck_table_portable;
 }

@@ -1,16 +1,10 @@
-// The kernels for any machine: SSE2 on x86-64, NEON on 64-bit ARM. Correct first; ck_gemm goes to OpenBLAS.
+// The kernels for any machine, without a fused multiply-add. Correct first; ck_gemm goes to OpenBLAS.
 //
-// A vector of 16 floats is four registers. Of the 16 of SSE2, 2 positions × 1 block take 8, their weights 4 and a broadcast 1; of the 32 of
-// NEON, 6 positions take 24.
+// A vector of 16 floats is four registers. Of the 16 of SSE2, 2 positions × 1 block take 8, their weights 4 and a broadcast 1.
 #include "template_includes.h"
 
-#if defined(__aarch64__)
-#define CK_FUSED 1
-#define PIECE_SIZES(ITEM) ITEM(6) ITEM(5) ITEM(4) ITEM(3) ITEM(2) ITEM(1)
-#else
 #define CK_FUSED 0
 #define PIECE_SIZES(ITEM) ITEM(2) ITEM(1)
-#endif
 #define OUTER_CHANNELS 2
 #define TRANSFORM_LANES 4
 #define TILE_ROWS_TOGETHER 1

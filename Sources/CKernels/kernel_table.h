@@ -35,6 +35,8 @@ typedef struct {
 extern const ck_kernel_table ck_table_portable;
 #if defined(__x86_64__)
 extern const ck_kernel_table ck_table_avx2, ck_table_avx512;
+#elif defined(__aarch64__)
+extern const ck_kernel_table ck_table_neon;
 #endif
 
 /// Lanes of a channel block.

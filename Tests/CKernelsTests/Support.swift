@@ -105,7 +105,7 @@ struct Reference {
 func withEachInstructionSet(_ body: (_ name: String) throws -> Void) rethrows {
   let original = ck_current_isa()
   defer { _ = ck_select_isa(original) }
-  for set in [CK_ISA_PORTABLE, CK_ISA_AVX2, CK_ISA_AVX512] where ck_select_isa(set) {
+  for set in [CK_ISA_PORTABLE, CK_ISA_AVX2, CK_ISA_AVX512, CK_ISA_NEON] where ck_select_isa(set) {
     try body(String(cString: ck_isa_name(set)))
   }
 }

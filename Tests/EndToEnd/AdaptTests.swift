@@ -207,7 +207,7 @@ struct AdaptTests {
     }
     let unknown = try runTTA(["--version"], environment: ["TTA_ISA": "sse9"])
     #expect(unknown.code == 64)
-    #expect(unknown.errorLines.first == "error: TTA_ISA=sse9: expected portable, avx2 or avx512, as far as this machine has them")
+    #expect(unknown.errorLines.first == "error: TTA_ISA=sse9: expected portable, avx2, avx512 or neon, as far as this machine has them")
   }
 
   /// The reference's errors on CIFAR-10 under gaussian noise, through the binary.

@@ -29,7 +29,7 @@ import Testing
   @Test func drawsAreWordsOfBlocks() {
     let before = ck_current_isa()
     defer { _ = ck_select_isa(before) }
-    for isa in [CK_ISA_PORTABLE, CK_ISA_AVX2, CK_ISA_AVX512] where ck_select_isa(isa) {
+    for isa in [CK_ISA_PORTABLE, CK_ISA_AVX2, CK_ISA_AVX512, CK_ISA_NEON] where ck_select_isa(isa) {
       for fraction: Float in [0.01, 0.37] {
         // An odd position: the half-used block is skipped.
         var random = RandomSource(seed: 0x1234_5678_9ABC, position: 0x1_FFFF_FFF1)

@@ -16,11 +16,12 @@
 
 // MARK: - Instruction set
 
-/// Instruction sets in ascending order. The best one of the machine is taken unless TTA_ISA=portable|avx2|avx512 lowers it.
-typedef enum { CK_ISA_PORTABLE = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2 } ck_isa;
+/// Instruction sets in ascending order; NEON is that of 64-bit ARM, where the others but PORTABLE do not exist. The best one of the machine is
+/// taken unless TTA_ISA=portable|avx2|avx512|neon lowers it.
+typedef enum { CK_ISA_PORTABLE = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2, CK_ISA_NEON = 3 } ck_isa;
 /// The instruction set that the calling thread uses.
 ck_isa ck_current_isa(void);
-/// Its name: "portable", "avx2", "avx512".
+/// Its name: "portable", "avx2", "avx512", "neon".
 const char *ck_isa_name(ck_isa isa);
 /// The calling thread, and the workers of the pools it runs, take another instruction set from now on (tests, benchmarks); false and no
 /// change where the machine lacks it. Other threads keep theirs.

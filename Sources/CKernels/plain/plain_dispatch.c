@@ -7,7 +7,8 @@ static const ck_plain_table *table(void) {
   switch (ck_current_isa()) {
     case CK_ISA_AVX512: return &ck_avx512_plain_table;
     case CK_ISA_AVX2: return &ck_avx2_plain_table;
-    case CK_ISA_PORTABLE: break;
+    case CK_ISA_PORTABLE:
+    case CK_ISA_NEON: break;
   }
 #endif
   return &ck_portable_plain_table;

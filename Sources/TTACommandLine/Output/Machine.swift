@@ -32,6 +32,6 @@ func checkInstructionSet() throws {
   guard !ck_isa_request_valid() else { return }
   let wanted = ProcessInfo.processInfo.environment["TTA_ISA"] ?? ""
   throw TTAError(
-    .usage, "TTA_ISA=\(wanted): expected portable, avx2 or avx512, as far as this machine has them",
+    .usage, "TTA_ISA=\(wanted): expected portable, avx2, avx512 or neon, as far as this machine has them",
     hint: "unset TTA_ISA to use the best one")
 }

@@ -1,0 +1,151 @@
+// Dense products, packed and not, and attention, against their definitions.
+#include <math.h>
+#include <string.h>
+
+#include "support.h"
+
+typedef struct {
+  size_t m, n, k;
+} size;
+
+/// Odd edges of every tile, empty sizes, one row, one column, more than one pass over k, more rows than a block holds.
+static const size sizes[] = {{1, 1, 1},    {0, 5, 3},     {5, 0, 3},      {4, 7, 0},    {1, 16, 40},   {6, 16, 8},    {7, 33, 20},
+                             {13, 15, 17}, {14, 32, 384}, {15, 48, 385},  {31, 17, 64}, {29, 100, 97}, {112, 64, 50}, {117, 40, 19},
+                             {230, 16, 9}, {3, 257, 31},  {64, 10, 1601}, {97, 1, 70},  {1, 1, 500}};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+static double tolerance(size_t summands) { return 2e-6 * fmax(1, 0.3 * sqrt((double)summands)); }
+
+/// A matrix of rows × columns as `orientation` stores it, with gaps between rows.
+typedef struct {
+  ck_orientation orientation;
+  float *values;
+  size_t stride;
+} matrix;
+
+static matrix random_matrix(ck_orientation orientation, size_t rows, size_t columns) {
+  size_t outer = orientation == CK_NORMAL ? rows : columns, stride = (orientation == CK_NORMAL ? columns : rows) + 3;
+  return (matrix){orientation, random_floats(outer * stride), stride};
+}
+static double element(const matrix *a, size_t row, size_t column) {
+  return (double)a->values[a->orientation == CK_NORMAL ? row * a->stride + column : column * a->stride + row];
+}
+
+/// One product, plain and with B packed, with every worker count and without a pool.
+static void check_product(size s, ck_orientation a_orientation, ck_orientation b_orientation, bool has_bias, bool accumulate) {
+  matrix a = random_matrix(a_orientation, s.m, s.k), b = random_matrix(b_orientation, s.k, s.n);
+  const float *bias = has_bias ? random_floats(s.n) : NULL;
+  size_t ldc = s.n + 5, count = s.m * ldc;
+  float *before = random_floats(count), *got = floats(count), *first = floats(count);
+  double *expected = doubles(count);
+  for (size_t i = 0; i < s.m; ++i)
+    for (size_t j = 0; j < ldc; ++j) {
+      double *sum = &expected[i * ldc + j];
+      *sum = j < s.n && !accumulate ? 0 : (double)before[i * ldc + j];
+      if (j >= s.n) continue;
+      if (bias) *sum += (double)bias[j];
+      for (size_t l = 0; l < s.k; ++l) *sum += element(&a, i, l) * element(&b, l, j);
+    }
+  float *packed = floats(ck_gemm_packed_count(s.n, s.k));
+  EACH_SET(set) {
+    ck_gemm_pack_b(b_orientation, s.n, s.k, b.values, b.stride, packed);
+    for (int run = 0; run < 2 * POOLS + 1; ++run) {
+      ck_pool *pool = run < POOLS ? pools[run] : run < 2 * POOLS ? pools[run - POOLS] : NULL;
+      if (pool) reserve(ck_gemm_scratch_bytes(s.m, s.n, s.k));
+      memcpy(got, before, count * sizeof(float));
+      if (run >= POOLS && pool) {
+        ck_gemm_packed(pool, a_orientation, s.m, s.n, s.k, a.values, a.stride, packed, got, ldc, bias, accumulate);
+      } else {
+        ck_gemm(pool, a_orientation, b_orientation, s.m, s.n, s.k, a.values, a.stride, b.values, b.stride, got, ldc, bias, accumulate);
+      }
+      expect_close(compare_floats(got, expected, count), tolerance(s.k), "%s %zu × %zu × %zu, orientations %d %d, run %d", set_name(set), s.m,
+                   s.n, s.k, a_orientation, b_orientation, run);
+      if (run == 0) memcpy(first, got, count * sizeof(float));
+      expect(run >= POOLS || memcmp(first, got, count * sizeof(float)) == 0, "%s %zu × %zu × %zu: the same bits with any number of workers",
+             set_name(set), s.m, s.n, s.k);
+    }
+  }
+  release_buffers();
+}
+
+void test_products(void) {
+  begin_group("products");
+  for (int i = 0; i < SIZES; ++i)
+    for (int variant = 0; variant < 4; ++variant) {
+      seed((unsigned)(i * 4 + variant));
+      check_product(sizes[i], variant & 1 ? CK_TRANSPOSED : CK_NORMAL, variant & 2 ? CK_TRANSPOSED : CK_NORMAL, (i + variant) % 2 == 0,
+                    (i + variant / 2) % 3 == 0);
+    }
+}
+
+typedef struct {
+  int images, tokens, heads, depth;
+} attention_size;
+
+static size_t place(attention_size s, int image, int token, int part, int head, int i) {
+  return (((size_t)(image * s.tokens + token) * 3 + (size_t)part) * (size_t)s.heads + (size_t)head) * (size_t)s.depth + (size_t)i;
+}
+static size_t row(attention_size s, int image, int token, int head, int i) {
+  return ((size_t)(image * s.tokens + token) * (size_t)s.heads + (size_t)head) * (size_t)s.depth + (size_t)i;
+}
+
+/// One query of one head: adds to output and to the gradient of x.
+static void reference_query(attention_size s, const float *x, const float *gradient, int image, int head, int query, double *weights,
+                            double *slopes, double *output, double *result) {
+  double scale = 1 / sqrt((double)s.depth), largest = -INFINITY, total = 0, product = 0;
+  for (int key = 0; key < s.tokens; ++key) {
+    weights[key] = slopes[key] = 0;
+    for (int i = 0; i < s.depth; ++i) {
+      weights[key] += scale * (double)x[place(s, image, query, 0, head, i)] * (double)x[place(s, image, key, 1, head, i)];
+      slopes[key] += (double)gradient[row(s, image, query, head, i)] * (double)x[place(s, image, key, 2, head, i)];
+    }
+    largest = fmax(largest, weights[key]);
+  }
+  for (int key = 0; key < s.tokens; ++key) total += weights[key] = exp(weights[key] - largest);
+  for (int key = 0; key < s.tokens; ++key) product += (weights[key] /= total) * slopes[key];
+  for (int key = 0; key < s.tokens; ++key) {
+    double slope = weights[key] * (slopes[key] - product) * scale;
+    for (int i = 0; i < s.depth; ++i) {
+      output[row(s, image, query, head, i)] += weights[key] * (double)x[place(s, image, key, 2, head, i)];
+      result[place(s, image, query, 0, head, i)] += slope * (double)x[place(s, image, key, 1, head, i)];
+      result[place(s, image, key, 1, head, i)] += slope * (double)x[place(s, image, query, 0, head, i)];
+      result[place(s, image, key, 2, head, i)] += weights[key] * (double)gradient[row(s, image, query, head, i)];
+    }
+  }
+}
+
+static void check_attention(attention_size s) {
+  size_t count = (size_t)s.images * (size_t)s.tokens * (size_t)s.heads * (size_t)s.depth;
+  float *x = random_floats(3 * count), *gradient = random_floats(count);
+  // Larger queries and keys: weights from nearly 0 to nearly 1.
+  for (size_t i = 0; i < 3 * count; ++i)
+    if (i / (size_t)(s.heads * s.depth) % 3 < 2) x[i] *= 3;
+  double *output = zeros(count), *result = zeros(3 * count), *weights = doubles((size_t)s.tokens), *slopes = doubles((size_t)s.tokens);
+  for (int image = 0; image < s.images; ++image)
+    for (int head = 0; head < s.heads; ++head)
+      for (int query = 0; query < s.tokens; ++query) reference_query(s, x, gradient, image, head, query, weights, slopes, output, result);
+  float *got = floats(count), *got_result = floats(3 * count), *first = floats(3 * count);
+  reserve(ck_attention_scratch_bytes(s.tokens, s.depth));
+  EACH_SET(set)
+    for (int pool = 0; pool < POOLS; ++pool) {
+      forget(got, count * sizeof(float));
+      forget(got_result, 3 * count * sizeof(float));
+      ck_attention(pools[pool], s.images, s.tokens, s.heads, s.depth, x, got);
+      ck_attention_backward(pools[pool], s.images, s.tokens, s.heads, s.depth, x, gradient, got_result);
+      expect_close(compare_floats(got, output, count), 2e-6, "%s %d tokens, depth %d: output", set_name(set), s.tokens, s.depth);
+      expect_close(compare_floats(got_result, result, 3 * count), 2e-6, "%s %d tokens, depth %d: gradient", set_name(set), s.tokens, s.depth);
+      if (pool == 0) memcpy(first, got_result, 3 * count * sizeof(float));
+      expect(memcmp(first, got_result, 3 * count * sizeof(float)) == 0, "%s %d tokens: the same bits with any number of workers", set_name(set),
+             s.tokens);
+    }
+  release_buffers();
+}
+
+void test_attention(void) {
+  static const attention_size cases[] = {{1, 1, 1, 1}, {2, 5, 3, 8}, {2, 33, 2, 20}, {1, 64, 2, 16}, {1, 79, 2, 64}};
+  begin_group("attention");
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+    seed((unsigned)i);
+    check_attention(cases[i]);
+  }
+}
