@@ -201,7 +201,7 @@ struct AdaptScore {
   }
   func summary(seconds: Double, dropped: Int) -> String {
     let rate = Double(images) / max(seconds, 1e-9)
-    return "\(Numbers.grouped(Double(images))) images, \(Numbers.grouped(rate)) img/s\(error)"
+    return "\(Numbers.grouped(Double(images)))\(images == 1 ? " image" : " images"), \(Numbers.grouped(rate)) img/s\(error)"
       + (unreadable > 0 ? ", \(unreadable) unreadable" : "") + (dropped > 0 ? ", \(dropped) dropped" : "")
   }
 }
