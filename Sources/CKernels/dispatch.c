@@ -171,6 +171,28 @@ void ck_shortcut_backward(ck_pool *pool, int n, int channels, int height, int wi
   kernels()->shortcut_backward(pool, n, channels, height, width, stride, channels_before, out_channels, gradient, output);
 }
 
+// MARK: - Neighbours
+
+void ck_rank_row(const ck_rankings *rankings, size_t row, const float *values, size_t first, size_t n) {
+  kernels()->rank_row(rankings, row, values, first, n);
+}
+
+void ck_rank_columns(const ck_rankings *rankings, size_t first, size_t n, const float *block, size_t stride, size_t first_candidate,
+                     size_t candidates) {
+  kernels()->rank_columns(rankings, first, n, block, stride, first_candidate, candidates);
+}
+
+size_t ck_neighbour_stride(size_t width) { return ck_round_up(width, CK_LANES); }
+
+void ck_log_rows(const float *probabilities, float *logarithms, size_t rows, size_t width) {
+  kernels()->log_rows(probabilities, logarithms, rows, width);
+}
+
+void ck_neighbour_softmax(const ck_neighbours *neighbours, const float *logarithms, const float *pull, const float *before, float *after,
+                          double *energies, size_t first, size_t rows, size_t width) {
+  kernels()->neighbour_softmax(neighbours, logarithms, pull, before, after, energies, first, rows, width);
+}
+
 // MARK: - Measuring
 
 double ck_measure_peak_gflops(ck_pool *pool) { return kernels()->peak(pool); }

@@ -6,6 +6,7 @@
 #define CK_KERNEL_TABLE_H
 #include "ckernels.h"
 #include "ckernels_benchmark.h"
+#include "ckernels_neighbours.h"
 
 typedef struct {
   void (*gemm)(ck_pool *, ck_orientation, ck_orientation, size_t, size_t, size_t, const float *, size_t, const float *, size_t, float *, size_t,
@@ -28,6 +29,10 @@ typedef struct {
   void (*pooling_backward)(ck_pool *, int, const ck_pool_shape *, const ck_operand *, const float *, const ck_epilogue *);
   void (*shortcut)(ck_pool *, int, int, int, int, int, int, int, const float *, float *);
   void (*shortcut_backward)(ck_pool *, int, int, int, int, int, int, int, const float *, float *);
+  void (*rank_row)(const ck_rankings *, size_t, const float *, size_t, size_t);
+  void (*rank_columns)(const ck_rankings *, size_t, size_t, const float *, size_t, size_t, size_t);
+  void (*log_rows)(const float *, float *, size_t, size_t);
+  void (*neighbour_softmax)(const ck_neighbours *, const float *, const float *, const float *, float *, double *, size_t, size_t, size_t);
   double (*peak)(ck_pool *);
   double (*bandwidth)(ck_pool *, size_t);
 } ck_kernel_table;

@@ -8,7 +8,9 @@ import TTATestKit
 import Testing
 
 @Suite(.serialized) struct GoldenEngineTests {
-  private static let sets: [(ck_isa, String)] = [(CK_ISA_PORTABLE, "portable"), (CK_ISA_AVX2, "avx2"), (CK_ISA_AVX512, "avx512"), (CK_ISA_NEON, "neon")]
+  private static let sets: [(ck_isa, String)] = [
+    (CK_ISA_PORTABLE, "portable"), (CK_ISA_AVX2, "avx2"), (CK_ISA_AVX512, "avx512"), (CK_ISA_NEON, "neon"),
+  ]
 
   /// Runs `body` on each instruction set that the machine has.
   private func onEachInstructionSet(_ body: (String) throws -> Void) rethrows {

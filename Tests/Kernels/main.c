@@ -34,6 +34,7 @@ int main(int count, char **arguments) {
   test_pooling();
   test_plain();
   test_plain_rows();
+  test_neighbours();
   test_yardsticks();
   for (int i = 0; i < POOLS; ++i) ck_pool_destroy(pools[i]);
   return failures() == 0 ? 0 : 1;

@@ -10,7 +10,7 @@ static const size_t lengths[LENGTHS] = {0, 1, 15, 64, 1037};
 static void check_runs(size_t n) {
   float *x = random_floats(n), *y = random_floats(n), *got = floats(n);
   uint8_t *bytes = buffer(n);
-  double *mixed = doubles(n), *scaled = doubles(n), *sum = doubles(n), *product = doubles(n), *unit = doubles(n), squares = 0;
+  double *mixed = doubles(n), *scaled = doubles(n), *sum = doubles(n), *product = doubles(n), *unit = doubles(n), squares = 0, distance = 0;
   for (size_t i = 0; i < n; ++i) {
     bytes[i] = (uint8_t)(i * 7);
     mixed[i] = 0.75 * (double)x[i] + 0.25 * (double)y[i];
@@ -19,6 +19,7 @@ static void check_runs(size_t n) {
     product[i] = (double)x[i] * (double)y[i];
     unit[i] = bytes[i] / 255.0;
     squares += (double)x[i] * (double)x[i];
+    distance += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
   }
   EACH_SET(set) {
     const char *name = set_name(set);
@@ -36,6 +37,8 @@ static void check_runs(size_t n) {
     expect_close(compare_floats(got, unit, n), 1e-7, "%s bytes, %zu", name, n);
     double total = ck_sum_of_squares(x, n);
     expect_close(compare_doubles(&total, &squares, 1), 1e-12, "%s sum of %zu squares", name, n);
+    total = ck_squared_distance(x, y, n);
+    expect_close(compare_doubles(&total, &distance, 1), 1e-7, "%s squared distance of %zu", name, n);
     expect(ck_all_finite(x, n) == 1, "%s %zu finite values", name, n);
     memcpy(got, x, n * sizeof(float));
     if (n > 0) got[n / 2] = n % 2 ? INFINITY : NAN;

@@ -73,6 +73,23 @@ static void check_layer_norm(size_t rows, size_t width) {
   release_buffers();
 }
 
+static void check_unit_rows(size_t rows, size_t width) {
+  float *x = random_floats(rows * width), *got = floats(rows * width);
+  double *unit = doubles(rows * width);
+  // A row of zeros stays one.
+  memset(x + width, 0, width * sizeof(float));
+  for (size_t r = 0; r < rows; ++r) {
+    double square = 0;
+    for (size_t i = 0; i < width; ++i) square += (double)x[r * width + i] * (double)x[r * width + i];
+    for (size_t i = 0; i < width; ++i) unit[r * width + i] = (double)x[r * width + i] / fmax(sqrt(square), 1e-12);
+  }
+  EACH_SET(set) {
+    ck_unit_rows(x, got, rows, width);
+    expect_close(compare_floats(got, unit, rows * width), 2e-7, "%s unit rows %zu × %zu", set_name(set), rows, width);
+  }
+  release_buffers();
+}
+
 static void check_adam(size_t n, int decoupled, long step) {
   ck_adam_settings s = {.learning_rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-3f, .weight_decay = 0.05f, .decoupled = decoupled, .step = step};
   float *x = random_floats(n), *gradient = random_floats(n), *first = random_floats(n), *second = random_floats(n);
@@ -129,6 +146,7 @@ void test_plain_rows(void) {
     seed((unsigned)i);
     check_softmax(7, widths[i]);
     check_layer_norm(5, widths[i]);
+    check_unit_rows(4, widths[i]);
   }
   check_adam(77, 0, 1);
   check_adam(77, 1, 3);

@@ -79,6 +79,7 @@ void test_steps(void);
 void test_pooling(void);
 void test_plain(void);
 void test_plain_rows(void);
+void test_neighbours(void);
 void test_yardsticks(void);
 
 #endif

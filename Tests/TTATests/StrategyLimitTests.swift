@@ -175,7 +175,7 @@ import Vision
   private func solve(_ q: [Float], _ w: [Float], _ count: Int, watch: (Tensor) -> Void = { _ in }) -> [Float] {
     let classes = q.count / count
     return Lame.solve(
-      Tensor(q, shape: [count, classes]), Affinities(full: Tensor(w, shape: [count, count])), on: executor, watch: watch
+      Tensor(q, shape: [count, classes]), Affinities(full: Tensor(w, shape: [count, count])), on: executor, watch: { watch($0()) }
     ).result.values
   }
 
@@ -201,11 +201,14 @@ import Vision
       let q = softmax(Tensor((0..<count * classes).map { _ in random.uniform(-3, 3) }, shape: [count, classes]))
       let affinity: Lame.Affinity = random.uniform() < 0.5 ? .rbf : .linear
       let affinities = Affinities(features: features, .init(affinity), on: executor)
-      let identity = Tensor((0..<count * count).map { $0 / count == $0 % count ? 1 : 0 }, shape: [count, count])
-      let w = affinities.product(identity, on: executor).values
+      guard case .full(let matrix) = affinities.weights else {
+        Issue.record("no full matrix")
+        return
+      }
+      let w = matrix.values
       var bounds: [Double] = []
       _ = Lame.solve(q, affinities, on: executor) { z in
-        let (z, q) = (z.values, q.values)
+        let (z, q) = (z().values, q.values)
         var bound = 0.0
         for i in z.indices where z[i] > 0 { bound += Double(z[i]) * log(Double(z[i]) / max(Double(q[i]), 1e-30)) }
         for i in 0..<count {

@@ -26,6 +26,8 @@ void ck_add(const float *x, const float *y, float *out, size_t n);
 void ck_multiply(const float *x, const float *y, float *out, size_t n);
 /// Σ x², accumulated in double.
 double ck_sum_of_squares(const float *x, size_t n);
+/// Σ (x − y)², accumulated in double.
+double ck_squared_distance(const float *x, const float *y, size_t n);
 /// 1 where every value is finite.
 int ck_all_finite(const float *x, size_t n);
 /// out ← value / 255 for bytes, divided as floats.
@@ -77,6 +79,8 @@ void ck_plain_average_pool_backward(const ck_window *window, int include_padding
 
 // MARK: - Rows × width
 
+/// y ← x divided by its length, or by 1e-12 where that is less.
+void ck_unit_rows(const float *x, float *y, size_t rows, size_t width);
 void ck_softmax_rows(const float *x, float *y, size_t rows, size_t width);
 void ck_log_softmax_rows(const float *x, float *y, size_t rows, size_t width);
 /// gx ← y · (gy − Σ gy · y), y the softmax.

@@ -19,6 +19,8 @@ void ck_add_scaled(float *x, const float *y, float factor, size_t n) { table()->
 void ck_add(const float *x, const float *y, float *out, size_t n) { table()->add(x, y, out, n); }
 void ck_multiply(const float *x, const float *y, float *out, size_t n) { table()->multiply(x, y, out, n); }
 double ck_sum_of_squares(const float *x, size_t n) { return table()->sum_of_squares(x, n); }
+double ck_squared_distance(const float *x, const float *y, size_t n) { return table()->squared_distance(x, y, n); }
+void ck_unit_rows(const float *x, float *y, size_t rows, size_t width) { table()->unit_rows(x, y, rows, width); }
 int ck_all_finite(const float *x, size_t n) { return table()->all_finite(x, n); }
 void ck_bytes_to_unit(const uint8_t *bytes, float *out, size_t n) { table()->bytes_to_unit(bytes, out, n); }
 void ck_function_forward(ck_function f, float slope, const float *x, float *y, size_t n) { table()->function_forward(f, slope, x, y, n); }

@@ -9,6 +9,8 @@ typedef struct {
   void (*add)(const float *x, const float *y, float *out, size_t n);
   void (*multiply)(const float *x, const float *y, float *out, size_t n);
   double (*sum_of_squares)(const float *x, size_t n);
+  double (*squared_distance)(const float *x, const float *y, size_t n);
+  void (*unit_rows)(const float *x, float *y, size_t rows, size_t width);
   int (*all_finite)(const float *x, size_t n);
   void (*bytes_to_unit)(const uint8_t *bytes, float *out, size_t n);
   void (*function_forward)(ck_function f, float slope, const float *x, float *y, size_t n);

@@ -23,6 +23,21 @@ static double CK_NAME(sum_of_squares)(const float *x, size_t n) {
   for (size_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
   return sum;
 }
+static double CK_NAME(squared_distance)(const float *x, const float *y, size_t n) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    float d = x[i] - y[i];
+    sum += (double)d * d;
+  }
+  return sum;
+}
+static void CK_NAME(unit_rows)(const float *restrict x, float *restrict y, size_t rows, size_t width) {
+  for (size_t r = 0; r < rows; r++, x += width, y += width) {
+    double norm = sqrt(CK_NAME(sum_of_squares)(x, width));
+    float divisor = (float)(norm > 1e-12 ? norm : 1e-12);
+    for (size_t i = 0; i < width; i++) y[i] = x[i] / divisor;
+  }
+}
 static int CK_NAME(all_finite)(const float *x, size_t n) {
   uint32_t worst = 0;
   for (size_t i = 0; i < n; i++) {
@@ -384,7 +399,8 @@ static void CK_NAME(restore)(float *restrict x, const float *restrict source, fl
 
 const ck_plain_table CK_NAME(plain_table) = {
     .interpolate = CK_NAME(interpolate), .add_scaled = CK_NAME(add_scaled), .add = CK_NAME(add), .multiply = CK_NAME(multiply),
-    .sum_of_squares = CK_NAME(sum_of_squares), .all_finite = CK_NAME(all_finite), .bytes_to_unit = CK_NAME(bytes_to_unit),
+    .sum_of_squares = CK_NAME(sum_of_squares),
+    .squared_distance = CK_NAME(squared_distance), .unit_rows = CK_NAME(unit_rows), .all_finite = CK_NAME(all_finite), .bytes_to_unit = CK_NAME(bytes_to_unit),
     .function_forward = CK_NAME(function_forward), .function_backward = CK_NAME(function_backward), .plain_affine = CK_NAME(plain_affine),
     .plain_normalize = CK_NAME(plain_normalize), .plain_sums = CK_NAME(plain_sums), .plain_square_sums = CK_NAME(plain_square_sums),
     .plain_norm_reduce = CK_NAME(plain_norm_reduce), .plain_norm_gradient = CK_NAME(plain_norm_gradient),

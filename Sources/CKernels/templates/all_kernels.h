@@ -32,6 +32,7 @@
 #include "reorder.h"
 #include "shortcut.h"
 #include "pooling.h"
+#include "neighbours.h"
 #include "measure.h"
 
 const ck_kernel_table KERNEL_TABLE = {
@@ -53,6 +54,10 @@ const ck_kernel_table KERNEL_TABLE = {
     .pooling_backward = pooling_backward,
     .shortcut = shortcut,
     .shortcut_backward = shortcut_backward,
+    .rank_row = rank_row,
+    .rank_columns = rank_columns,
+    .log_rows = log_rows,
+    .neighbour_softmax = neighbour_softmax,
     .peak = peak,
     .bandwidth = bandwidth,
 };

@@ -36,28 +36,4 @@ extension Executor {
     let size = 8
     pool.run(units: (count + size - 1) / size) { block, _ in for row in block * size..<min(count, (block + 1) * size) { body(row) } }
   }
-  /// Each row of the result is a weighted sum of some rows of `rows`.
-  package func weightedSums(of rows: Tensor, _ weights: [[(index: Int, weight: Float)]]) -> Tensor {
-    let width = rows.rowElementCount
-    var result = Tensor(zeros: [weights.count, width])
-    result.withMutablePointer { sums in
-      rows.withPointer { values in
-        forEachRow(weights.count) { row in
-          for (index, weight) in weights[row] { ck_add_scaled(sums + row * width, values + index * width, weight, width) }
-        }
-      }
-    }
-    return result
-  }
-  /// Softmax of each row, on all workers.
-  package func softmax(ofRows scores: Tensor) -> Tensor {
-    let width = scores.rowElementCount
-    var result = Tensor(uninitialized: scores.shape)
-    result.withMutablePointer { target in
-      scores.withPointer { values in
-        forEachRow(scores.count) { row in ck_softmax_rows(values + row * width, target + row * width, 1, width) }
-      }
-    }
-    return result
-  }
 }

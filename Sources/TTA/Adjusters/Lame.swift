@@ -71,116 +71,70 @@ public struct Lame: OutputAdjuster {
     let start = prediction.probabilities
     let affinities = Affinities(features: features, options, on: context.executor)
     prediction.scores = .probabilities(
-      Self.solve(start, affinities, on: context.executor) { z in context.observe("lame-iterate", z) }.result)
+      Self.solve(start, affinities, on: context.executor) { z in context.observe("lame-iterate", z()) }.result)
   }
 
   /// Z, and the energy after each iteration; `watch` sees Z then.
   package static func solve(
-    _ probabilities: Tensor, _ affinities: Affinities, on executor: Executor, watch: (Tensor) -> Void = { _ in }
+    _ probabilities: Tensor, _ affinities: Affinities, on executor: Executor, watch: (_ z: () -> Tensor) -> Void = { _ in }
   ) -> (result: Tensor, energies: [Double]) {
-    let (count, classes) = (probabilities.count, probabilities.rowElementCount)
-    var negativeUnary = probabilities
-    negativeUnary.withMutablePointer { values in
-      executor.forEachRow(count) { row in for i in row * classes..<(row + 1) * classes { values[i] = log(values[i] + 1e-10) } }
-    }
-    var z = executor.softmax(ofRows: negativeUnary)
+    var iteration = NeighbourIteration(probabilities, affinities.weights, on: executor)
     var energies: [Double] = []
-    for iteration in 0..<100 {
-      var scores = affinities.product(z, on: executor)
-      negativeUnary.withPointer { base in
-        scores.withMutablePointer { scores in
-          executor.forEachRow(count) { row in for i in row * classes..<(row + 1) * classes { scores[i] += base[i] } }
-        }
-      }
-      z = executor.softmax(ofRows: scores)
-      watch(z)
-      let energy = energy(scores, z, on: executor)
+    for count in 0..<100 {
+      let energy = iteration.step(on: executor)
+      watch { iteration.rows }
       defer { energies.append(energy) }
-      if iteration > 1, let last = energies.last, abs(energy - last) <= 1e-8 * abs(last) { break }
+      if count > 1, let last = energies.last, abs(energy - last) <= 1e-8 * abs(last) { break }
     }
-    return (z, energies)
-  }
-  /// Σ z (unary − pairwise + log z): with z = softmax(pairwise − unary) that is −Σ log Σ exp(pairwise − unary), row by row, which the largest score of a
-  /// row and its probability give.
-  private static func energy(_ scores: Tensor, _ z: Tensor, on executor: Executor) -> Double {
-    let (count, classes) = (scores.count, scores.rowElementCount)
-    return withUnsafeTemporaryAllocation(of: Double.self, capacity: max(1, count)) { rows in
-      guard let sums = rows.baseAddress else { return 0 }
-      scores.withPointer { scores in
-        z.withPointer { z in
-          executor.forEachRow(count) { row in
-            var best = row * classes
-            for i in row * classes..<(row + 1) * classes where scores[i] > scores[best] { best = i }
-            sums[row] = log(Double(z[best])) - Double(scores[best])
-          }
-        }
-      }
-      return (0..<count).reduce(0) { $0 + sums[$1] }
-    }
+    return (iteration.rows, energies)
   }
 }
 
 /// How much the images of a batch pull at each other: sparse for nearest neighbours, else a full matrix.
 package struct Affinities {
-  /// Neighbours of each image with their weights; nil where the matrix is full.
-  let sparse: [[(index: Int, weight: Float)]]?
-  let full: Tensor?
+  package let weights: NeighbourIteration.Weights
 
   package init(features: Tensor, _ options: Lame.Options, on executor: Executor) {
     let count = features.count
-    var unit = features.reshaped(to: [count, features.rowElementCount])
-    let width = unit.rowElementCount
-    unit.withMutablePointer { values in
-      executor.forEachRow(count) { row in
-        var square = 0.0
-        for k in row * width..<(row + 1) * width { square += Double(values[k]) * Double(values[k]) }
-        let norm = Float(max(square.squareRoot(), 1e-12))
-        for k in row * width..<(row + 1) * width { values[k] /= norm }
-      }
-    }
-    let products = executor.products(ofRows: unit, withRows: unit)
+    let unit = executor.unitRows(features)
     switch options.affinity {
-    case .linear: (sparse, full) = (nil, products)
+    case .linear: weights = .full(executor.products(ofRows: unit, withRows: unit))
     case .knn:
-      let nearest = Self.nearest(unit, products, min(options.neighbors, count - 1), on: executor)
-      var rows = nearest.map { $0.sorted().map { (index: $0, weight: Float(1)) } }
-      if options.symmetric {
-        rows = rows.map { $0.map { ($0.index, 0.5) } }
-        for (i, neighbors) in nearest.enumerated() {
-          for j in neighbors {
-            if let place = rows[j].firstIndex(where: { $0.index == i }) { rows[j][place].weight += 0.5 } else { rows[j].append((i, 0.5)) }
-          }
-        }
-      }
-      (sparse, full) = (rows, nil)
+      let wanted = min(options.neighbors, count - 1)
+      let nearest = executor.nearest(ofUnitRows: unit, wanted, ordered: false)
+      weights = .sparse(
+        options.symmetric ? Self.symmetric(nearest, wanted, count) : NeighbourWeights(indices: nearest, perRow: wanted, rows: count))
     case .rbf:
       // The nearest hit is the point itself, so the k-th counts one neighbour less.
-      let others = Self.nearest(unit, products, min(options.neighbors, count) - 1, on: executor)
+      let wanted = min(options.neighbors, count) - 1
+      let others = executor.nearest(ofUnitRows: unit, wanted, ordered: true)
       var width = 0.0
-      for (i, neighbors) in others.enumerated() {
-        if let last = neighbors.last { width += Self.squaredDistance(unit, i, last).squareRoot() }
-      }
+      for i in 0..<count where wanted > 0 { width += Self.squaredDistance(unit, i, Int(others[(i + 1) * wanted - 1])).squareRoot() }
       width /= Double(max(1, count))
-      var matrix = products
-      matrix.update { span in
-        for i in 0..<count {
+      var matrix = executor.products(ofRows: unit, withRows: unit)
+      matrix.withMutablePointer { values in
+        executor.forEachRow(count) { i in
           for j in 0..<count {
-            let square = max(0, 2 - 2 * Double(span[i * count + j]))
-            span[i * count + j] = width > 0 ? (i == j ? 1 : Float(exp(-square / (2 * width * width)))) : 0
+            let square = max(0, 2 - 2 * Double(values[i * count + j]))
+            values[i * count + j] = width > 0 ? (i == j ? 1 : Float(exp(-square / (2 * width * width)))) : 0
           }
         }
       }
-      (sparse, full) = (nil, matrix)
+      weights = .full(matrix)
     }
   }
   /// A full matrix, for tests.
-  package init(full: Tensor) { (sparse, self.full) = (nil, full) }
+  package init(full: Tensor) { weights = .full(full) }
 
-  /// W Z.
-  package func product(_ z: Tensor, on executor: Executor) -> Tensor {
-    if let full { return executor.product(full, z) }
-    guard let sparse else { return z }
-    return executor.weightedSums(of: z, sparse)
+  /// The mean of both directions: neighbours of one direction only count half.
+  private static func symmetric(_ nearest: [Int32], _ wanted: Int, _ count: Int) -> NeighbourWeights {
+    var rows = (0..<count).map { i in nearest[i * wanted..<(i + 1) * wanted].map { (index: Int($0), weight: Float(0.5)) } }
+    for i in 0..<count {
+      for j in nearest[i * wanted..<(i + 1) * wanted].map(Int.init) {
+        if let place = rows[j].firstIndex(where: { $0.index == i }) { rows[j][place].weight += 0.5 } else { rows[j].append((i, 0.5)) }
+      }
+    }
+    return NeighbourWeights(rows)
   }
 
   private static func squaredDistance(_ rows: Tensor, _ i: Int, _ j: Int) -> Double {
@@ -193,35 +147,5 @@ package struct Affinities {
       }
       return sum
     }
-  }
-  /// The nearest others of each row, nearest first. Products rank the candidates, exact distances the best of them.
-  private static func nearest(_ rows: Tensor, _ products: Tensor, _ wanted: Int, on executor: Executor) -> [[Int]] {
-    let count = rows.count
-    guard wanted > 0 else { return Array(repeating: [], count: count) }
-    let candidates = min(count - 1, wanted + 8)
-    var nearest = [[Int]](repeating: [], count: count)
-    nearest.withUnsafeMutableBufferPointer { found in
-      // Each row is written by one worker alone.
-      nonisolated(unsafe) let found = found
-      products.withPointer { products in
-        executor.forEachRow(count) { i in
-          // A small ordered list: most rows are rejected by one comparison.
-          var best: [(product: Float, index: Int)] = []
-          best.reserveCapacity(candidates + 1)
-          for j in 0..<count where j != i {
-            let product = products[i * count + j]
-            if best.count == candidates, product <= best[candidates - 1].product { continue }
-            var place = best.count
-            while place > 0, best[place - 1].product < product { place -= 1 }
-            best.insert((product, j), at: place)
-            if best.count > candidates { best.removeLast() }
-          }
-          let exact = best.map { (distance: squaredDistance(rows, i, $0.index), index: $0.index) }
-          found[i] = exact.sorted { $0.distance != $1.distance ? $0.distance < $1.distance : $0.index < $1.index }.prefix(wanted).map(
-            \.index)
-        }
-      }
-    }
-    return nearest
   }
 }
