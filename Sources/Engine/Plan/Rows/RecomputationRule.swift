@@ -10,7 +10,7 @@ enum RecomputationRule {
   /// A candidate is at least this many times as wide as its input.
   private static let widening = 2
   /// The share of the forward's operations that may be spent: 0.4 covers the hidden layers of a vision transformer's perceptrons (three tenths) and the
-  /// queries, keys and values of some blocks, and makes a step one eighth longer.
+  /// queries, keys and values of some blocks; forward and backward together are a little more than twice the forward.
   private static let share = 0.4
 
   static func nodes(in graph: Graph, _ key: PlanKey, readers: [[Int]], gradientNeeded: [Bool], isPartial: (Int) -> Bool) -> Set<Int> {
