@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -22,19 +24,19 @@ void ce_reset_peak_memory(void) {
   close(file);
 }
 
-// A line of the status of this process in kilobytes, as bytes; 0 where there is none.
-static long status_bytes(const char *format) {
+/// A number of kilobytes in the process's status, in bytes; 0 where there is none.
+static long status_bytes(const char *name) {
   FILE *file = fopen("/proc/self/status", "re");
   if (!file) return 0;
   char line[256];
   long kilobytes = 0;
   while (fgets(line, sizeof line, file)) {
-    if (sscanf(line, format, &kilobytes) == 1) break;
+    if (strncmp(line, name, strlen(name)) != 0) continue;
+    kilobytes = strtol(line + strlen(name), NULL, 10);
+    break;
   }
   fclose(file);
   return kilobytes * 1024;
 }
-
-long ce_peak_memory(void) { return status_bytes("VmHWM: %ld kB"); }
-
-long ce_resident_memory(void) { return status_bytes("VmRSS: %ld kB"); }
+long ce_peak_memory(void) { return status_bytes("VmHWM:"); }
+long ce_resident_memory(void) { return status_bytes("VmRSS:"); }

@@ -80,9 +80,16 @@ void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_
 
 size_t ck_gemm_packed_count(size_t n, size_t k) { return gemm_panels(n) * k * CK_LANES; }
 
-void ck_gemm_pack_b(ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
-  kernels()->gemm_pack_b(b_orientation, n, k, b, ldb, packed_b);
+void ck_gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
+  kernels()->gemm_pack_b(pool, b_orientation, n, k, b, ldb, packed_b);
 }
+
+void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
+               const ck_product_epilogue *epilogue) {
+  kernels()->linear(pool, m, n, k, a, packed_b, c, epilogue);
+}
+
+size_t ck_linear_scratch_bytes(void) { return gemm_a_floats() * sizeof(float); }
 
 size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k) {
   (void)m;
@@ -91,13 +98,13 @@ size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k) {
 
 // MARK: - Attention
 
-void ck_attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output) {
-  kernels()->attention(pool, n, tokens, heads, depth, x, output);
+void ck_attention(ck_pool *pool, int n, const ck_attention_shape *shape, const float *x, float *output) {
+  kernels()->attention(pool, n, shape, x, output);
 }
 
-void ck_attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+void ck_attention_backward(ck_pool *pool, int n, const ck_attention_shape *shape, const float *x, const float *gradient,
                            float *input_gradient) {
-  kernels()->attention_backward(pool, n, tokens, heads, depth, x, gradient, input_gradient);
+  kernels()->attention_backward(pool, n, shape, x, gradient, input_gradient);
 }
 
 size_t ck_attention_scratch_bytes(int tokens, int depth) {

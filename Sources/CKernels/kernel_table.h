@@ -13,12 +13,13 @@ typedef struct {
                const float *, bool);
   void (*gemm_packed)(ck_pool *, ck_orientation, size_t, size_t, size_t, const float *, size_t, const float *, float *, size_t, const float *,
                       bool);
-  void (*gemm_pack_b)(ck_orientation, size_t, size_t, const float *, size_t, float *);
+  void (*gemm_pack_b)(ck_pool *, ck_orientation, size_t, size_t, const float *, size_t, float *);
+  void (*linear)(ck_pool *, size_t, size_t, size_t, const float *, const float *, float *, const ck_product_epilogue *);
   void (*conv_pack)(const ck_conv *, ck_pool *, const float *, float *);
   void (*conv_run)(const ck_conv *, ck_pool *, int, const float *, const ck_operand *, const ck_epilogue *);
   void (*conv_weight_gradient)(const ck_conv *, ck_pool *, int, const ck_operand *, const ck_operand *, float *, float *, float *);
-  void (*attention)(ck_pool *, int, int, int, int, const float *, float *);
-  void (*attention_backward)(ck_pool *, int, int, int, int, const float *, const float *, float *);
+  void (*attention)(ck_pool *, int, const ck_attention_shape *, const float *, float *);
+  void (*attention_backward)(ck_pool *, int, const ck_attention_shape *, const float *, const float *, float *);
   void (*elementwise)(ck_pool *, int, int, int, int, const ck_operand *, const ck_epilogue *);
   void (*to_blocked)(ck_pool *, int, int, int, int, const float *, float *);
   void (*from_blocked)(ck_pool *, int, int, int, int, const ck_operand *, float *);

@@ -66,7 +66,8 @@ extension KernelTests {
       for i in 0..<x.count where i / width % 3 < 2 { x.pointer[i] *= 3 }
       let expected = reference(size, x, gradient)
       let output = Buffer<Float>(expected.output.count, fill: .nan), result = Buffer<Float>(expected.gradient.count, fill: .nan)
-      let (images, count, heads, depth) = (Int32(size.images), Int32(tokens), Int32(size.heads), Int32(size.depth))
+      let (images, count, depth) = (Int32(size.images), Int32(tokens), Int32(size.depth))
+      var shape = ck_attention_shape(tokens: count, heads: Int32(size.heads), depth: depth, first_query: 0, queries: count)
       withPools { pools in
         pools.reserve(ck_attention_scratch_bytes(count, depth))
         withEachInstructionSet { set in
@@ -74,8 +75,8 @@ extension KernelTests {
           for pool in pools.all {
             output.fill(.nan)
             result.fill(.nan)
-            ck_attention(pool, images, count, heads, depth, x.pointer, output.pointer)
-            ck_attention_backward(pool, images, count, heads, depth, x.pointer, gradient.pointer, result.pointer)
+            ck_attention(pool, images, &shape, x.pointer, output.pointer)
+            ck_attention_backward(pool, images, &shape, x.pointer, gradient.pointer, result.pointer)
             check(output, expected.output, "\(set) output")
             check(result, expected.gradient, "\(set) gradient")
             let bytes = output.bytes() + result.bytes()

@@ -61,7 +61,7 @@ extension KernelTests {
           if bits.isEmpty { bits = result.bytes() } else { #expect(result.bytes() == bits, "\(label): workers") }
         }
         #expect(error(result, expected) <= tolerance, "\(label)")
-        ck_gemm_pack_b(b, n, k, right.pointer, ldb, packed.pointer)
+        ck_gemm_pack_b(nil, b, n, k, right.pointer, ldb, packed.pointer)
         for pool in [nil, pools.all[1]] {
           restart()
           ck_gemm_packed(pool, a, m, n, k, left.pointer, lda, packed.pointer, result.pointer, ldc, offsetPointer, accumulate)

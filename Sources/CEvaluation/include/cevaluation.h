@@ -41,7 +41,7 @@ void ce_end_with_parent(int parent);
 void ce_reset_peak_memory(void);
 /// Largest resident size since the last reset, in bytes; 0 where the system does not say.
 long ce_peak_memory(void);
-// Bytes of this process that are in memory now; 0 where that cannot be told.
+/// Bytes of memory that the process occupies now.
 long ce_resident_memory(void);
 
 #endif

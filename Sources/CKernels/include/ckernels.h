@@ -61,9 +61,25 @@ void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_
                     const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate);
 /// Floats that a packed B of k × n takes.
 size_t ck_gemm_packed_count(size_t n, size_t k);
-void ck_gemm_pack_b(ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b);
+/// Packs on the pool where it is not NULL.
+void ck_gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b);
 /// Scratch per worker for ck_gemm and ck_gemm_packed of these sizes, for ck_pool_reserve.
 size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k);
+/// Functions of one value that an epilogue knows; GELU is the exact one.
+typedef enum { CK_ROW_NONE, CK_ROW_RELU, CK_ROW_GELU } ck_row_function;
+/// What happens to the results C[m][n] of ck_linear while they are in the cache. NULL where something is not wanted; all rows have n floats.
+typedef struct {
+  const float *bias;         // [n], added first
+  const float *addend;       // [m][n], added next
+  ck_row_function function;  // f, with one of the following
+  float *values;             // [m][n] ← f(C), or C itself: then nothing else is left in C
+  const float *slopes;       // [m][n]: C ← C · f′(slopes)
+} ck_product_epilogue;
+/// C[m][n] = A[m][k] · B and its epilogue. B is packed by ck_gemm_pack_b; scratch of ck_linear_scratch_bytes must have been reserved.
+/// A row's results are the same bits whatever m is.
+void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
+               const ck_product_epilogue *epilogue);
+size_t ck_linear_scratch_bytes(void);
 /// The same as ck_gemm on the calling thread through OpenBLAS: what it does not beat, and benchmarks side by side.
 void ck_blas_gemm(ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
                   const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate);
@@ -72,11 +88,15 @@ const char *ck_blas_core_name(void);
 
 // MARK: - Attention
 
-/// softmax(Q Kᵀ / √depth) V of each head: x [n][tokens][query, key, value][heads][depth] → output [n][tokens][heads][depth].
+/// Attention over tokens, from queries first_query ..< first_query + queries only.
+typedef struct {
+  int tokens, heads, depth, first_query, queries;
+} ck_attention_shape;
+/// softmax(Q Kᵀ / √depth) V of each head: x [n][tokens][query, key, value][heads][depth] → output [n][queries][heads][depth].
 /// Scratch must have been reserved.
-void ck_attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output);
-/// The gradient of x from the gradient of the output.
-void ck_attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+void ck_attention(ck_pool *pool, int n, const ck_attention_shape *shape, const float *x, float *output);
+/// The gradient of x from the gradient of the output; that of other queries is 0.
+void ck_attention_backward(ck_pool *pool, int n, const ck_attention_shape *shape, const float *x, const float *gradient,
                            float *input_gradient);
 /// Scratch per worker for both.
 size_t ck_attention_scratch_bytes(int tokens, int depth);

@@ -39,6 +39,7 @@ const ck_kernel_table KERNEL_TABLE = {
     .gemm = gemm,
     .gemm_packed = gemm_packed,
     .gemm_pack_b = gemm_pack_b,
+    .linear = linear,
     .conv_pack = conv_pack,
     .conv_run = conv_run,
     .conv_weight_gradient = conv_weight_gradient,

@@ -5,8 +5,8 @@
 // the softmax runs in whole registers. The backward computes the weights again: keeping them would take tokens² floats per head.
 
 typedef struct {
-  int tokens, heads, depth;
-  const float *x, *gradient;  // [image][token][3][head][depth], [image][token][head][depth]
+  ck_attention_shape shape;
+  const float *x, *gradient;  // [image][token][3][head][depth], [image][query][head][depth]
   float *output, *input_gradient;
   ck_pool *pool;
 } attention_job;
@@ -94,25 +94,26 @@ static void attention_softmax_backward(const float *weights, float *slopes, size
 typedef struct {
   float *a_block, *packed, *weights, *slopes;
   size_t packed_floats, stride, row, width;
-  const float *query;
+  const float *part, *query;  // the head's part of the first token, and of the first query
   float scale;
 } attention_head;
 
 /// Queries whose weights are worked on together, so that they stay near the processor between products and softmax; OpenBLAS gets all at once.
-static size_t attention_rows(size_t tokens) { return GEMM_USES_BLAS || tokens < 4 * GEMM_ROWS ? tokens : 4 * GEMM_ROWS; }
+static size_t attention_rows(size_t queries) { return GEMM_USES_BLAS || queries < 4 * GEMM_ROWS ? queries : 4 * GEMM_ROWS; }
 
 static attention_head begin_head(const attention_job *job, int unit, float *scratch) {
   attention_head head;
-  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth;
+  size_t tokens = (size_t)job->shape.tokens, depth = (size_t)job->shape.depth;
   head.stride = ck_round_up(tokens, CK_LANES);
   head.packed_floats = head.stride * ck_round_up(depth, CK_LANES);
   head.a_block = scratch;
   head.packed = scratch + gemm_a_floats();
   head.weights = head.packed + 5 * head.packed_floats;
   head.slopes = head.weights + head.stride * tokens;
-  head.width = (size_t)job->heads * depth;
+  head.width = (size_t)job->shape.heads * depth;
   head.row = 3 * head.width;
-  head.query = job->x + (size_t)(unit / job->heads) * tokens * head.row + (size_t)(unit % job->heads) * depth;
+  head.part = job->x + (size_t)(unit / job->shape.heads) * tokens * head.row + (size_t)(unit % job->shape.heads) * depth;
+  head.query = head.part + (size_t)job->shape.first_query * head.row;
   head.scale = (float)(1 / __builtin_sqrt((double)depth));
   return head;
 }
@@ -126,12 +127,13 @@ static void find_weights(const attention_head *head, const right_side *keys, siz
 static void attention_unit(void *context, int unit, int worker) {
   const attention_job *job = context;
   attention_head head = begin_head(job, unit, ck_pool_scratch(job->pool, worker));
-  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth, rows = attention_rows(tokens);
-  float *output = job->output + (size_t)(unit / job->heads) * tokens * head.width + (size_t)(unit % job->heads) * depth;
-  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + head.width, head.row, head.packed);
-  right_side values = pack_right_side(CK_NORMAL, depth, tokens, head.query + 2 * head.width, head.row, head.packed + head.packed_floats);
-  for (size_t first = 0; first < tokens; first += rows) {
-    size_t count = tokens - first < rows ? tokens - first : rows;
+  size_t tokens = (size_t)job->shape.tokens, depth = (size_t)job->shape.depth, queried = (size_t)job->shape.queries;
+  size_t rows = attention_rows(queried);
+  float *output = job->output + (size_t)(unit / job->shape.heads) * queried * head.width + (size_t)(unit % job->shape.heads) * depth;
+  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.part + head.width, head.row, head.packed);
+  right_side values = pack_right_side(CK_NORMAL, depth, tokens, head.part + 2 * head.width, head.row, head.packed + head.packed_floats);
+  for (size_t first = 0; first < queried; first += rows) {
+    size_t count = queried - first < rows ? queried - first : rows;
     find_weights(&head, &keys, first, count, head.weights);
     multiply_right(CK_NORMAL, count, head.weights, head.stride, &values, output + first * head.width, head.width, false, head.a_block);
   }
@@ -140,37 +142,40 @@ static void attention_unit(void *context, int unit, int worker) {
 static void attention_backward_unit(void *context, int unit, int worker) {
   const attention_job *job = context;
   attention_head head = begin_head(job, unit, ck_pool_scratch(job->pool, worker));
-  size_t tokens = (size_t)job->tokens, depth = (size_t)job->depth, rows = attention_rows(tokens);
-  size_t image = (size_t)(unit / job->heads), place = (size_t)(unit % job->heads) * depth;
-  const float *arriving = job->gradient + image * tokens * head.width + place;
+  size_t tokens = (size_t)job->shape.tokens, depth = (size_t)job->shape.depth, queried = (size_t)job->shape.queries;
+  size_t rows = attention_rows(queried);
+  size_t image = (size_t)(unit / job->shape.heads), place = (size_t)(unit % job->shape.heads) * depth;
+  const float *arriving = job->gradient + image * queried * head.width + place;
   float *target = job->input_gradient + image * tokens * head.row + place;
+  size_t begin = (size_t)job->shape.first_query;
+  for (size_t token = 0; token < tokens; ++token)
+    if (token < begin || token >= begin + queried) memset(target + token * head.row, 0, depth * sizeof(float));
   float *packed[5];
   for (int i = 0; i < 5; ++i) packed[i] = head.packed + (size_t)i * head.packed_floats;
-  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + head.width, head.row, packed[0]);
-  right_side values = pack_right_side(CK_TRANSPOSED, tokens, depth, head.query + 2 * head.width, head.row, packed[1]);
-  right_side key_rows = pack_right_side(CK_NORMAL, depth, tokens, head.query + head.width, head.row, packed[2]);
-  right_side queries = pack_right_side(CK_NORMAL, depth, tokens, head.query, head.row, packed[3]);
-  right_side gradients = pack_right_side(CK_NORMAL, depth, tokens, arriving, head.width, packed[4]);
-  for (size_t first = 0; first < tokens; first += rows) {
-    size_t count = tokens - first < rows ? tokens - first : rows;
+  right_side keys = pack_right_side(CK_TRANSPOSED, tokens, depth, head.part + head.width, head.row, packed[0]);
+  right_side values = pack_right_side(CK_TRANSPOSED, tokens, depth, head.part + 2 * head.width, head.row, packed[1]);
+  right_side key_rows = pack_right_side(CK_NORMAL, depth, tokens, head.part + head.width, head.row, packed[2]);
+  right_side query_rows = pack_right_side(CK_NORMAL, depth, queried, head.query, head.row, packed[3]);
+  right_side gradients = pack_right_side(CK_NORMAL, depth, queried, arriving, head.width, packed[4]);
+  for (size_t first = 0; first < queried; first += rows) {
+    size_t count = queried - first < rows ? queried - first : rows;
     float *weights = head.weights + first * head.stride, *slopes = head.slopes + first * head.stride;
     find_weights(&head, &keys, first, count, weights);
     multiply_right(CK_NORMAL, count, arriving + first * head.width, head.width, &values, slopes, head.stride, true, head.a_block);
     attention_softmax_backward(weights, slopes, count, tokens, head.stride, head.scale);
-    multiply_right(CK_NORMAL, count, slopes, head.stride, &key_rows, target + first * head.row, head.row, false, head.a_block);
+    multiply_right(CK_NORMAL, count, slopes, head.stride, &key_rows, target + (begin + first) * head.row, head.row, false, head.a_block);
   }
-  multiply_right(CK_TRANSPOSED, tokens, head.slopes, head.stride, &queries, target + head.width, head.row, false, head.a_block);
+  multiply_right(CK_TRANSPOSED, tokens, head.slopes, head.stride, &query_rows, target + head.width, head.row, false, head.a_block);
   multiply_right(CK_TRANSPOSED, tokens, head.weights, head.stride, &gradients, target + 2 * head.width, head.row, false, head.a_block);
 }
 
-static void attention(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, float *output) {
-  attention_job job = {.tokens = tokens, .heads = heads, .depth = depth, .x = x, .output = output, .pool = pool};
-  ck_pool_run(pool, n * heads, attention_unit, &job);
+static void attention(ck_pool *pool, int n, const ck_attention_shape *shape, const float *x, float *output) {
+  attention_job job = {.shape = *shape, .x = x, .output = output, .pool = pool};
+  ck_pool_run(pool, n * shape->heads, attention_unit, &job);
 }
 
-static void attention_backward(ck_pool *pool, int n, int tokens, int heads, int depth, const float *x, const float *gradient,
+static void attention_backward(ck_pool *pool, int n, const ck_attention_shape *shape, const float *x, const float *gradient,
                                float *input_gradient) {
-  attention_job job = {.tokens = tokens, .heads = heads, .depth = depth, .x = x, .gradient = gradient, .input_gradient = input_gradient,
-                       .pool = pool};
-  ck_pool_run(pool, n * heads, attention_backward_unit, &job);
+  attention_job job = {.shape = *shape, .x = x, .gradient = gradient, .input_gradient = input_gradient, .pool = pool};
+  ck_pool_run(pool, n * shape->heads, attention_backward_unit, &job);
 }

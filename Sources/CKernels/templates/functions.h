@@ -1,4 +1,4 @@
-// Functions of vectors: the exponential, the logarithm, and SiLU with its slope. Branch-free.
+// Functions of vectors: the exponential, the logarithm, SiLU and GELU with their slopes. Branch-free.
 
 /// e^x within 2 units in the last place, x clamped to −87.3 … 88; NaN stays NaN.
 ///
@@ -44,4 +44,29 @@ INLINE v16 silu(v16 x) { return x * sigmoid(x); }
 INLINE v16 silu_slope(v16 x) {
   v16 s = sigmoid(x);
   return multiply_add(s * x, splat(1) - s, s);
+}
+
+/// Φ(x), and e^(−x²/2) in `density`: Φ(−|x|) = e^(−x²/2) Q(t) / 2, t = 1 / (1 + |x| / √8), Q fitted to the scaled complementary error function.
+INLINE v16 normal_distribution_and_density(v16 x, v16 *density) {
+  v16 a = ((x < splat(0)) ? -x : x) * splat(0.707106781f);
+  v16 t = splat(1) / multiply_add(splat(0.5f), a, splat(1));
+  v16 q = multiply_add(splat(0.0588011891f), t, splat(-0.218235716f));
+  q = multiply_add(q, t, splat(0.122173905f));
+  q = multiply_add(q, t, splat(0.307685107f));
+  q = multiply_add(q, t, splat(0.130841121f));
+  q = multiply_add(q, t, splat(0.321699440f));
+  q = multiply_add(q, t, splat(0.277034938f));
+  *density = exponential(-a * a);
+  v16 tail = splat(0.5f) * q * t * *density;
+  return (x < splat(0)) ? tail : splat(1) - tail;
+}
+/// Φ(x): GELU is x Φ(x).
+INLINE v16 normal_distribution(v16 x) {
+  v16 density;
+  return normal_distribution_and_density(x, &density);
+}
+/// The derivative of GELU, Φ(x) + x φ(x).
+INLINE v16 gelu_slope(v16 x) {
+  v16 density, below = normal_distribution_and_density(x, &density);
+  return multiply_add(x * splat(0.398942280f), density, below);
 }

@@ -9,6 +9,7 @@ typedef struct {
   const float *a, *b, *bias;
   float *c;
   bool accumulate;
+  const ck_product_epilogue *epilogue;  // or NULL
   const float *packed_b;
   size_t panel_stride;     // floats from a panel to the next
   float *a_scratch;        // without a pool
@@ -144,11 +145,52 @@ static upcoming_operand gemm_upcoming(const gemm_job *job, size_t row, size_t ro
   return next;
 }
 
+/// Applies the epilogue, but for the bias, to one vector of results.
+INLINE v16 gemm_finish_vector(const ck_product_epilogue *epilogue, v16 value, const float *addend, const float *slopes, float *values) {
+  if (epilogue->addend) value += load_unaligned(addend);
+  if (epilogue->function == CK_ROW_NONE) return value;
+  bool gelu = epilogue->function == CK_ROW_GELU;
+  if (epilogue->slopes) {
+    v16 at = load_unaligned(slopes);
+    return gelu ? value * gelu_slope(at) : ((at > splat(0)) ? value : splat(0));
+  }
+  store_unaligned(values, gelu ? value * normal_distribution(value) : relu(value));
+  return value;
+}
+
+/// The same for rows × columns results of C, which are still in the L1 cache.
+static void gemm_finish(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns) {
+  const ck_product_epilogue *epilogue = job->epilogue;
+  bool moved = epilogue->values && epilogue->values != job->c, stores = epilogue->addend || epilogue->slopes;
+  for (size_t r = row; r < row + rows; ++r) {
+    size_t place = r * job->ldc + column, i = 0;
+#define PART(pointer, otherwise) (epilogue->pointer ? epilogue->pointer + place + i : (otherwise))
+    for (; i + CK_LANES <= columns; i += CK_LANES) {
+      float *c = job->c + place + i;
+      v16 value = gemm_finish_vector(epilogue, load_unaligned(c), PART(addend, c), PART(slopes, c), PART(values, c));
+      if (stores && (moved || !epilogue->values)) store_unaligned(c, value);
+    }
+    if (i < columns) {
+      size_t bytes = (columns - i) * sizeof(float);
+      float parts[4][CK_LANES] = {{0}}, *c = job->c + place + i;
+      memcpy(parts[0], c, bytes);
+      memcpy(parts[1], PART(addend, c), bytes);
+      memcpy(parts[2], PART(slopes, c), bytes);
+      v16 value = gemm_finish_vector(epilogue, load_unaligned(parts[0]), parts[1], parts[2], parts[3]);
+      store_unaligned(parts[0], value);
+      if (stores && (moved || !epilogue->values)) memcpy(c, parts[0], bytes);
+      if (epilogue->values) memcpy(epilogue->values + place + i, parts[3], bytes);
+    }
+#undef PART
+  }
+}
+
 static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t panel, size_t panel_end, float *a_block) {
   for (size_t first = 0; first < job->k; first += GEMM_DEPTH) {
     size_t depth = job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH;
     gemm_pack_a(job, row, rows, first, depth, a_block);
     upcoming_operand next = gemm_upcoming(job, row, rows, first + depth);
+    bool finishes = job->epilogue && first + depth == job->k;
     int calls = (int)((rows / GEMM_ROWS + 1) * ((panel_end - panel) / GEMM_PANELS + 1)), lines = lines_per_step(&next, calls);
     for (size_t p = panel; p < panel_end;) {
       size_t panels = panel_end - p < GEMM_PANELS ? panel_end - p : GEMM_PANELS;
@@ -167,6 +209,7 @@ static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t pane
         } else {
           gemm_kernels[panels - 1][index](depth, a_block + r * GEMM_ROW_STRIDE, b, job->panel_stride, &target);
         }
+        if (finishes) gemm_finish(job, row + r, (size_t)gemm_row_sizes[index], column, cut ? job->n - column : panels * CK_LANES);
         r += (size_t)gemm_row_sizes[index];
       }
       p += panels;
@@ -272,6 +315,21 @@ static void gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_o
   }
 }
 
+static void gemm_run_packed(gemm_job *job, ck_pool *pool) {
+  if (job->m == 0 || job->n == 0) return;
+  if (job->k == 0) {
+    gemm_without_depth(job);
+    if (job->epilogue) gemm_finish(job, 0, job->m, 0, job->n);
+    return;
+  }
+  if (pool) {
+    ck_pool_reserve(pool, gemm_a_floats() * sizeof(float));
+  } else {
+    job->a_scratch = ck_thread_buffer(gemm_a_floats() * sizeof(float));
+  }
+  gemm_compute(job);
+}
+
 static void gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
                         const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate) {
   if (GEMM_USES_BLAS) {
@@ -280,26 +338,40 @@ static void gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, s
   }
   gemm_job job = {.a_orientation = a_orientation, .m = m, .n = n, .k = k, .lda = lda, .ldc = ldc, .a = a, .bias = bias, .c = c,
                   .accumulate = accumulate, .packed_b = packed_b, .panel_stride = k * CK_LANES, .pool = pool};
-  if (m == 0 || n == 0) return;
-  if (k == 0) {
-    gemm_without_depth(&job);
+  gemm_run_packed(&job, pool);
+}
+
+static void gemm_finish_unit(void *context, int unit, int worker) {
+  const gemm_job *job = context;
+  (void)worker;
+  gemm_finish(job, (size_t)unit, 1, 0, job->n);
+}
+
+static void linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
+                   const ck_product_epilogue *epilogue) {
+  bool more = epilogue->addend || epilogue->function != CK_ROW_NONE;
+  gemm_job job = {.a_orientation = CK_NORMAL, .m = m, .n = n, .k = k, .lda = k, .ldc = n, .a = a, .bias = epilogue->bias, .c = c,
+                  .epilogue = more ? epilogue : NULL, .packed_b = packed_b, .panel_stride = k * CK_LANES, .pool = pool};
+  if (!GEMM_USES_BLAS) {
+    gemm_run_packed(&job, pool);
     return;
   }
-  if (pool) {
-    ck_pool_reserve(pool, gemm_a_floats() * sizeof(float));
-  } else {
-    job.a_scratch = ck_thread_buffer(gemm_a_floats() * sizeof(float));
-  }
-  gemm_compute(&job);
+  ck_blas_gemm_on_pool(pool, CK_NORMAL, CK_NORMAL, m, n, k, a, k, packed_b, n, c, n, epilogue->bias, false);
+  if (more) ck_pool_run(pool, (int)m, gemm_finish_unit, &job);
 }
 
 /// For OpenBLAS, packed means row-major: it packs by itself.
-static void gemm_pack_b(ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
+static void gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
   if (GEMM_USES_BLAS) {
     for (size_t i = 0; i < k; ++i)
       for (size_t j = 0; j < n; ++j) packed_b[i * n + j] = b_orientation == CK_NORMAL ? b[i * ldb + j] : b[j * ldb + i];
     return;
   }
-  for (size_t panel = 0; panel < gemm_panels(n); ++panel)
-    gemm_pack_panel(b_orientation, n, b, ldb, panel * CK_LANES, 0, k, packed_b + panel * k * CK_LANES);
+  gemm_job whole = {.b_orientation = b_orientation, .n = n, .k = k, .ldb = ldb, .b = b};
+  gemm_pack_job pack = {&whole, 0, k, 0, packed_b};
+  if (pool) {
+    ck_pool_run(pool, (int)gemm_panels(n), gemm_pack_unit, &pack);
+  } else {
+    for (size_t panel = 0; panel < gemm_panels(n); ++panel) gemm_pack_unit(&pack, (int)panel, 0);
+  }
 }

@@ -12,6 +12,8 @@ internal import CKernels
 public final class Executor {
   /// What plans may use.
   public let lowering: Lowering
+  /// What backwards compute again.
+  public let recomputation: Recomputation
   /// Number of worker threads, the calling one included.
   public var threads: Int { pool.threads }
   let pool: WorkerPool
@@ -34,9 +36,9 @@ public final class Executor {
   public var profile: [String: Double]?
 
   /// An executor with its own threads; they default to the processors this process may use.
-  public init(threads: Int? = nil, lowering: Lowering = .fast) {
+  public init(threads: Int? = nil, lowering: Lowering = .fast, recomputation: Recomputation = .automatic) {
     pool = WorkerPool(threads: threads ?? Self.processorCount)
-    self.lowering = lowering
+    (self.lowering, self.recomputation) = (lowering, recomputation)
   }
   /// Processors this process may use.
   public static var processorCount: Int { Int(ck_processor_count()) }
@@ -93,7 +95,7 @@ public final class Executor {
       throw TTAError(.invalidData, "images: expected n×\(program.graph.inputShape), got \(images.shape)")
     }
     let parameters = try program.graph.applying(options.inputs, to: parameters)
-    let key = PlanKey(options, set, lowering)
+    let key = PlanKey(options, set, lowering, recomputation)
     let plan = try program.plan(for: key, images: max(1, images.count))
     try pool.reserve(scratchBytes: plan.scratchBytes)
     let region = try takeRegion(plan.arenaBytes)
@@ -104,7 +106,7 @@ public final class Executor {
       run(
         plan.forward,
         Frame(
-          plan: plan, program: program, images: images.count, statistics: options.statistics, input: input, base: base,
+          plan: plan, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input, base: base,
           parameters: parameters, pool: pool))
     }
     let output = collect(plan, program.graph, base, images: images.count, options)
@@ -166,7 +168,8 @@ public final class Executor {
       run(
         plan.backward,
         Frame(
-          plan: plan, program: program, images: count, statistics: statistics, input: input, base: base, parameters: parameters, pool: pool)
+          plan: plan, program: program, images: count, firstImage: 0, statistics: statistics, input: input, base: base,
+          parameters: parameters, pool: pool)
       )
     }
     for (id, buffer, shape) in plan.parameterGradients {
@@ -183,16 +186,21 @@ public final class Executor {
   }
 
   private func run(_ steps: [any PlanStep], _ frame: consuming Frame) {
-    guard profile != nil else {
-      for step in steps { step.run(frame) }
-      return
-    }
     for step in steps {
-      let start = ContinuousClock.now
-      step.run(frame)
-      let elapsed = start.duration(to: .now)
-      profile?[step.label, default: 0] += Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+      if let group = step as? StepsInParts {
+        group.run(frame) { run($0, $1) }
+      } else {
+        step.prepare(frame)
+        run(step, frame)
+      }
     }
+  }
+  private func run(_ step: any PlanStep, _ frame: borrowing Frame) {
+    guard profile != nil else { return step.run(frame) }
+    let start = ContinuousClock.now
+    step.run(frame)
+    let elapsed = start.duration(to: .now)
+    profile?[step.label, default: 0] += Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
   }
 }
 

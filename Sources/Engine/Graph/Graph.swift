@@ -80,6 +80,10 @@ public struct Graph: Sendable {
   }
   /// A parameter by its name.
   public func parameter(named name: String) -> ParameterInfo? { parameters.first { $0.name == name } }
+  /// Multiplications and additions of one image's forward, counted as direct products.
+  public var operationsPerImage: Double {
+    nodes.indices.reduce(0) { $0 + nodes[$1].operation.operations(for: nodes[$1].inputs.map { $0 < 0 ? inputShape : nodes[$0].shape }) }
+  }
   /// All normalisation layers, as node indices.
   public var normNodes: [Int] { nodes.indices.filter { nodes[$0].operation is any NormOperator } }
 }

@@ -41,6 +41,8 @@ public struct Activation: DifferentiableOperator {
     case .softplus: (CK_SOFTPLUS, 0)
     }
   }
+  /// True.
+  public var treatsImagesAlone: Bool { true }
   /// The input's shape.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
     guard inputs.count == 1 else { throw wrongInputs(Self.name, expected: "one input", got: inputs) }

@@ -8,6 +8,8 @@ public struct Add: DifferentiableOperator {
   public static let name = "add"
   /// A layer.
   public init() {}
+  /// True.
+  public var treatsImagesAlone: Bool { true }
   /// The shape of both.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
     guard inputs.count == 2, inputs[0] == inputs[1] else { throw wrongInputs(Self.name, expected: "two values of one shape", got: inputs) }

@@ -10,15 +10,21 @@ public struct Attention: DifferentiableOperator {
   public static let name = "attention"
   /// Number of heads.
   public var heads: Int
+  /// The token whose query is answered, where that is not all of them.
+  public var query: Int?
   /// A layer.
-  public init(heads: Int) { self.heads = heads }
+  public init(heads: Int, query: Int? = nil) { (self.heads, self.query) = (heads, query) }
 
-  /// tokens × width.
+  /// True.
+  public var treatsImagesAlone: Bool { true }
+  /// tokens × width, or 1 × width for one query.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
-    guard inputs.count == 1, inputs[0].rank == 2, heads > 0, inputs[0][1] % (3 * heads) == 0 else {
+    guard inputs.count == 1, inputs[0].rank == 2, heads > 0, inputs[0][1] % (3 * heads) == 0,
+      query.map({ (0..<inputs[0][0]).contains($0) }) ?? true
+    else {
       throw wrongInputs(Self.name, expected: "tokens × 3·width with width divisible by \(heads) heads", got: inputs)
     }
-    return [inputs[0][0], inputs[0][1] / 3]
+    return [query == nil ? inputs[0][0] : 1, inputs[0][1] / 3]
   }
   /// Packed operands and two squares of tokens for each worker.
   public func memory(for inputs: [Shape]) -> OperatorMemory {
@@ -27,22 +33,26 @@ public struct Attention: DifferentiableOperator {
     return memory
   }
   /// Two products per head.
-  public func operations(for inputs: [Shape]) -> Double { 4 * Double(inputs[0][0] * inputs[0][0]) * Double(inputs[0][1] / 3) }
+  public func operations(for inputs: [Shape]) -> Double {
+    4 * Double(inputs[0][0] * (query == nil ? inputs[0][0] : 1)) * Double(inputs[0][1] / 3)
+  }
+  private func shape(_ input: Shape) -> ck_attention_shape {
+    ck_attention_shape(
+      tokens: Int32(input[0]), heads: Int32(heads), depth: Int32(input[1] / 3 / heads), first_query: Int32(query ?? 0),
+      queries: Int32(query == nil ? input[0] : 1))
+  }
 
   /// Head by head, on all workers.
   public func forward(_ call: borrowing OperatorCall) {
-    let (tokens, width) = (call.outputShape[0], call.outputShape[1])
-    ck_attention(
-      call.pool.handle, Int32(call.images), Int32(tokens), Int32(heads), Int32(width / heads), call.inputs[0], call.output)
+    var shape = shape(call.inputShapes[0])
+    ck_attention(call.pool.handle, Int32(call.images), &shape, call.inputs[0], call.output)
   }
   /// The input.
   public func retained(forParameters: Bool) -> RetainedValues { .inputs }
   /// Head by head, on all workers.
   public func backward(_ call: borrowing GradientCall) {
     guard let gradient = call.inputGradients[0] else { return }
-    let (tokens, width) = (call.call.outputShape[0], call.call.outputShape[1])
-    ck_attention_backward(
-      call.call.pool.handle, Int32(call.call.images), Int32(tokens), Int32(heads), Int32(width / heads), call.call.inputs[0],
-      call.outputGradient, gradient)
+    var shape = shape(call.call.inputShapes[0])
+    ck_attention_backward(call.call.pool.handle, Int32(call.call.images), &shape, call.call.inputs[0], call.outputGradient, gradient)
   }
 }

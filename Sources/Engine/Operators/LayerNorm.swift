@@ -16,6 +16,8 @@ public struct LayerNorm: DifferentiableOperator, NormOperator {
   public var kind: String { "layer" }
   /// False.
   public var mixesImages: Bool { false }
+  /// True.
+  public var treatsImagesAlone: Bool { true }
 
   /// The input's shape.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {

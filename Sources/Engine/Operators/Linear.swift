@@ -13,6 +13,8 @@ public struct Linear: DifferentiableOperator {
   /// A layer.
   public init(outputs: Int, hasBias: Bool = true) { (self.outputs, self.hasBias) = (outputs, hasBias) }
 
+  /// True.
+  public var treatsImagesAlone: Bool { true }
   /// The input's shape with another last length.
   public func outputShape(for inputs: [Shape]) throws(TTAError) -> Shape {
     guard inputs.count == 1, inputs[0].rank >= 1 else { throw wrongInputs(Self.name, expected: "one value with a last axis", got: inputs) }

@@ -109,6 +109,9 @@ public protocol Operator: Sendable {
   func memory(for inputs: [Shape]) -> OperatorMemory
   /// Multiplications and additions of one image's forward; 0 unless implemented.
   func operations(for inputs: [Shape]) -> Double
+  /// True where the results and gradients of an image depend on that image and the parameters alone and nothing is kept per batch, so that images may
+  /// come a few at a time; false unless implemented.
+  var treatsImagesAlone: Bool { get }
   /// Writes the output.
   func forward(_ call: borrowing OperatorCall)
 }
@@ -118,6 +121,8 @@ extension Operator {
   public func memory(for inputs: [Shape]) -> OperatorMemory { OperatorMemory() }
   /// 0.
   public func operations(for inputs: [Shape]) -> Double { 0 }
+  /// False.
+  public var treatsImagesAlone: Bool { false }
 }
 
 /// A layer that gradients pass through; a plan that needs the gradient of another kind is refused by name.

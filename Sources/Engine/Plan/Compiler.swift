@@ -10,8 +10,12 @@ class PlanValue {
 }
 
 /// A result in plain rows.
-final class PlainValue: PlanValue {
+class PlainValue: PlanValue {
   let buffer: BufferID
+  /// Emits steps that compute it once more in the backward, and gives the buffer that then holds it.
+  var recipe: (() throws(TTAError) -> BufferID)?
+  /// False where the backward follows the recipe instead of reading what the forward left; then the buffer, once it did.
+  var isKept = true, again: BufferID?
   /// Gradients that arrived so far, summed up in this buffer.
   var gradient: BufferID?
   /// Whether that buffer is the gradient of another value as well, so that nothing may be added to it.
@@ -29,18 +33,23 @@ final class Compiler {
   /// Images the plan has room for.
   let capacity: Int
   private(set) var buffers: [PlannedBuffer] = []
-  private var forward: [any PlanStep] = [], backward: [any PlanStep] = []
-  private var forwardTouches: [[BufferID]] = [], backwardTouches: [[BufferID]] = []
+  private var forward = StepSequence(), backward = StepSequence()
   private var emitters: [() throws(TTAError) -> Void] = []
   var values: [PlanValue] = []
   var gradientNeeded: [Bool] = []
   /// Nodes that a result depends on; the others are not computed.
   private(set) var isNeeded: [Bool] = []
+  /// Needed nodes that read a node; -1 for a result that is handed out.
+  private(set) var readers: [[Int]] = []
+  /// The only token of a node that anybody reads, where there is one.
+  private var selected: [Int?] = []
+  private var selections: [ObjectIdentifier: PlainValue] = [:]
   var scratchBytes = 0
   private(set) var parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)] = []
   private(set) var moments: [Plan.MomentSource] = []
   let imageValue: PlainValue
   var fusion: FusedLowering?
+  private var rowFusion: RowLowering?
 
   private init(_ graph: Graph, _ key: PlanKey, capacity: Int) {
     (self.graph, self.key, self.capacity) = (graph, key, capacity)
@@ -49,14 +58,22 @@ final class Compiler {
 
   static func compile(_ graph: Graph, _ key: PlanKey, capacity: Int) throws(TTAError) -> Plan {
     let compiler = Compiler(graph, key, capacity: capacity)
+    defer { compiler.forget() }
     try compiler.findNeededNodes()
     compiler.findGradientFrontier()
-    if key.lowering != .reference { compiler.fusion = FusedLowering(compiler) }
+    if key.lowering != .reference {
+      compiler.selected = TokenSelection.find(in: graph, readers: compiler.readers)
+      (compiler.fusion, compiler.rowFusion) = (FusedLowering(compiler), RowLowering(compiler))
+    }
     for node in graph.nodes.indices {
       let value: PlanValue
       if !compiler.isNeeded[node] {
         value = PlanValue(shape: graph.nodes[node].shape, requiresGradient: false)
-      } else if let fused = try compiler.fusion?.lower(node) {
+      } else if let alias = compiler.selectedAlready(node) {
+        value = alias
+      } else if let fused = try compiler.rowFusion?.lower(node) {
+        value = fused
+      } else if compiler.selected[node] == nil, let fused = try compiler.fusion?.lower(node) {
         value = fused
       } else {
         value = try compiler.lowerOperator(node)
@@ -65,6 +82,9 @@ final class Compiler {
     }
     return try compiler.finish()
   }
+
+  /// Lets go of closures that hold the compiler.
+  private func forget() { (emitters, values, selections) = ([], [], [:]) }
 
   // MARK: - Buffers and steps
 
@@ -75,15 +95,13 @@ final class Compiler {
   func rows(_ shape: Shape) -> BufferID { buffer(bytesPerImage: shape.elementCount * 4) }
   /// Adds a forward step that touches the given buffers.
   func emit(_ step: any PlanStep, touching touched: [BufferID]) {
-    forward.append(step)
-    forwardTouches.append(touched)
+    forward.append(step, touching: touched)
   }
   /// The latest forward step touches further buffers, or an earlier one with the given index does.
-  func touch(_ touched: [BufferID], inForwardStep step: Int) { forwardTouches[step] += touched }
-  var forwardStepCount: Int { forward.count }
+  func touch(_ touched: [BufferID], inForwardStep step: Int) { forward.touches[step] += touched }
+  var forwardStepCount: Int { forward.steps.count }
   func emitBackward(_ step: any PlanStep, touching touched: [BufferID]) {
-    backward.append(step)
-    backwardTouches.append(touched)
+    backward.append(step, touching: touched)
   }
   /// Registers what has to be emitted when the backward reaches this place.
   func onBackward(_ emitter: @escaping () throws(TTAError) -> Void) {
@@ -109,6 +127,12 @@ final class Compiler {
     for index in graph.nodes.indices.reversed() where isNeeded[index] {
       for input in graph.nodes[index].inputs where input != Graph.images { isNeeded[input] = true }
     }
+    readers = Array(repeating: [], count: graph.nodes.count)
+    for (index, node) in graph.nodes.enumerated() where isNeeded[index] {
+      for input in node.inputs where input >= 0 { readers[input].append(index) }
+    }
+    for tap in key.taps { readers[try graph.node(of: tap)].append(-1) }
+    selected = Array(repeating: nil, count: graph.nodes.count)
   }
   private func findGradientFrontier() {
     gradientNeeded = []
@@ -137,31 +161,99 @@ final class Compiler {
     (value.gradient, value.sharesGradient) = (target, false)
   }
 
+  /// The buffer where the backward finds a value: what the forward left, or the value computed again, once.
+  func bufferForBackward(_ value: PlainValue) throws(TTAError) -> BufferID {
+    guard !value.isKept, let recipe = value.recipe else { return value.buffer }
+    if let buffer = value.again { return buffer }
+    let buffer = try recipe()
+    value.again = buffer
+    return buffer
+  }
+
+  // MARK: - One token of many
+
+  /// The shape of what is computed of a node: one row where only one token is read.
+  func shape(of node: Int) -> Shape {
+    let shape = graph.nodes[node].shape
+    return selected[node] == nil ? shape : Shape([1] + shape.dimensions.dropFirst())
+  }
+  /// The inputs of a node in plain rows, those of one token where no more is read of it.
+  func plainInputs(of index: Int) throws(TTAError) -> [PlainValue] {
+    var inputs: [PlainValue] = []
+    for input in graph.nodes[index].inputs {
+      let whole = try plain(value(of: input))
+      if let token = selected[index], !(graph.nodes[index].operation is Attention), selected[input] == nil {
+        inputs.append(try selection(token, of: whole, name: graph.nodes[input].name))
+      } else {
+        inputs.append(whole)
+      }
+    }
+    return inputs
+  }
+  private func selection(_ token: Int, of value: PlainValue, name: String) throws(TTAError) -> PlainValue {
+    if let done = selections[ObjectIdentifier(value)] { return done }
+    let result = PlainValue(rows([1, value.shape[1]]), shape: [1, value.shape[1]], requiresGradient: value.requiresGradient)
+    try lower(SelectToken(token), name, [value], parameters: [], shape: [value.shape[1]], into: result)
+    selections[ObjectIdentifier(value)] = result
+    return result
+  }
+  /// A selection of what is computed for that token only.
+  private func selectedAlready(_ index: Int) -> PlainValue? {
+    let node = graph.nodes[index]
+    guard node.operation is SelectToken, node.inputs[0] >= 0, selected[node.inputs[0]] != nil,
+      let input = values[node.inputs[0]] as? PlainValue
+    else { return nil }
+    let result = PlainValue(input.buffer, shape: node.shape, requiresGradient: input.requiresGradient)
+    onBackward { [self] () throws(TTAError) in
+      guard let gradient = result.gradient, input.requiresGradient else { return }
+      contribute(gradient, to: input, shared: true)
+    }
+    return result
+  }
+
   // MARK: - The readable path
 
   func lowerOperator(_ index: Int) throws(TTAError) -> PlanValue {
     let node = graph.nodes[index]
-    var inputs: [PlainValue] = []
-    for input in node.inputs { inputs.append(try plain(value(of: input))) }
-    let shapes = inputs.map(\.shape)
-    let memory = node.operation.memory(for: shapes)
-    reserve(scratch: memory.scratchPerWorker)
-    let output = PlainValue(rows(node.shape), shape: node.shape, requiresGradient: gradientNeeded[index])
-    let binding = OperatorBinding(
-      operation: node.operation, name: node.name, inputs: inputs.map(\.buffer), inputShapes: shapes, outputShape: node.shape,
-      output: output.buffer, keptPerImage: buffer(bytesPerImage: memory.keptPerImage * 4),
-      keptPerBatch: buffer(fixedBytes: memory.keptPerBatch * 8), partialSums: buffer(fixedBytes: memory.partialSums * 4),
-      parameters: node.parameters, reportsMoments: key.reportsMoments)
-    let kept = [binding.keptPerImage, binding.keptPerBatch, binding.partialSums]
-    emit(OperatorForward(binding), touching: binding.inputs + [output.buffer] + kept)
-    if (node.operation as? any NormOperator)?.mixesImages == true {
+    let inputs = try plainInputs(of: index)
+    let shape = shape(of: index)
+    let output = PlainValue(rows(shape), shape: shape, requiresGradient: gradientNeeded[index])
+    var operation = node.operation
+    if let attention = operation as? Attention, let token = selected[index] { operation = Attention(heads: attention.heads, query: token) }
+    let binding = try lower(operation, node.name, inputs, parameters: node.parameters, shape: shape, into: output)
+    if (operation as? any NormOperator)?.mixesImages == true {
       report(moments: .init(node: index, buffer: binding.keptPerBatch, channels: node.shape[0], positions: node.shape[1] * node.shape[2]))
     }
-    guard gradientNeeded[index] else { return output }
-    guard let operation = node.operation as? any DifferentiableOperator else {
+    return output
+  }
+
+  @discardableResult private func lower(
+    _ operation: any Operator, _ name: String, _ inputs: [PlainValue], parameters: [ParameterID], shape: Shape, into output: PlainValue
+  ) throws(TTAError) -> OperatorBinding {
+    let shapes = inputs.map(\.shape)
+    let memory = operation.memory(for: shapes)
+    reserve(scratch: memory.scratchPerWorker)
+    let binding = OperatorBinding(
+      operation: operation, name: name, inputs: inputs.map(\.buffer), inputShapes: shapes, outputShape: shape,
+      output: output.buffer, keptPerImage: buffer(bytesPerImage: memory.keptPerImage * 4),
+      keptPerBatch: buffer(fixedBytes: memory.keptPerBatch * 8), partialSums: buffer(fixedBytes: memory.partialSums * 4),
+      parameters: parameters, reportsMoments: key.reportsMoments)
+    let kept = [binding.keptPerImage, binding.keptPerBatch, binding.partialSums]
+    emit(OperatorForward(binding), touching: binding.inputs + [output.buffer] + kept)
+    guard output.requiresGradient else { return binding }
+    guard let differentiable = operation as? any DifferentiableOperator else {
       throw TTAError(
-        .unsupported, "\(node.name): no gradient passes through \(type(of: node.operation).name)",
+        .unsupported, "\(name): no gradient passes through \(type(of: operation).name)",
         hint: "adapt only parameters behind this layer, or use a strategy without gradients")
+    }
+    if operation is LayerNorm {
+      output.recipe = { [self] () throws(TTAError) in
+        var again = binding
+        again.output = rows(output.shape)
+        again.inputs = try buffersForBackward(inputs)
+        emitBackward(OperatorForward(again, note: ", computed again"), touching: again.inputs + [again.output] + kept)
+        return again.output
+      }
     }
     onBackward { [self] () throws(TTAError) in
       guard let outputGradient = output.gradient else { return }
@@ -171,19 +263,28 @@ final class Compiler {
       }
       var targets: [BufferID?] = []
       for input in inputs { targets.append(input.requiresGradient ? rows(input.shape) : nil) }
-      let parameters = node.parameters.map(gradientBuffer)
-      let retained = operation.retained(forParameters: parameters.contains { $0 != nil })
-      var touched = [outputGradient] + kept + targets.compactMap { $0 } + parameters.compactMap { $0 }
-      if retained.contains(.inputs) { touched += binding.inputs }
+      let gradients = parameters.map(gradientBuffer)
+      let retained = differentiable.retained(forParameters: gradients.contains { $0 != nil })
+      var touched = [outputGradient] + kept + targets.compactMap { $0 } + gradients.compactMap { $0 }
+      var read = binding
+      if retained.contains(.inputs) {
+        read.inputs = try buffersForBackward(inputs)
+        touched += read.inputs
+      }
       if retained.contains(.output) { touched.append(output.buffer) }
       emitBackward(
-        OperatorBackward(
-          binding, operation, outputGradient: outputGradient, inputGradients: targets, parameterGradients: parameters), touching: touched)
+        OperatorBackward(read, differentiable, outputGradient: outputGradient, inputGradients: targets, parameterGradients: gradients),
+        touching: touched)
       for (input, target) in zip(inputs, targets) {
         if let target { contribute(target, to: input) }
       }
     }
-    return output
+    return binding
+  }
+  private func buffersForBackward(_ values: [PlainValue]) throws(TTAError) -> [BufferID] {
+    var buffers: [BufferID] = []
+    for value in values { buffers.append(try bufferForBackward(value)) }
+    return buffers
   }
 
   // MARK: - The end
@@ -202,25 +303,36 @@ final class Compiler {
       let seed = rows(value.shape)
       seeds.append((tap, seed, value.shape.elementCount))
     }
-    let forwardEnd = forward.count
     for (output, seed) in zip(outputs, seeds) {
       guard let seed, let value = try plain(values[graph.node(of: output.tap)]) as PlainValue? else { continue }
       contribute(seed.buffer, to: value)
     }
     for emitter in emitters.reversed() { try emitter() }
 
+    group(outputs: outputs.map(\.buffer), seeds: seeds.compactMap { $0?.buffer })
     // Outputs are read when the forward is done; seeds are written before the backward; parameter gradients are read at the end.
-    for (step, touched) in forwardTouches.enumerated() { live(touched, at: step) }
+    let forwardEnd = forward.steps.count
+    for (step, touched) in forward.touches.enumerated() { live(touched, at: step) }
     live(outputs.map(\.buffer), at: forwardEnd)
     live(moments.map(\.buffer), at: forwardEnd)
     live(seeds.compactMap { $0?.buffer }, at: forwardEnd)
-    for (step, touched) in backwardTouches.enumerated() { live(touched, at: forwardEnd + 1 + step) }
-    let end = forwardEnd + 1 + backward.count
+    for (step, touched) in backward.touches.enumerated() { live(touched, at: forwardEnd + 1 + step) }
+    let end = forwardEnd + 1 + backward.steps.count
     live(parameterGradients.map(\.buffer), at: end)
     if let gradient = imageValue.gradient { live([gradient], at: end) }
     return Plan(
-      key: key, capacity: capacity, forward: forward, backward: backward, buffers: buffers, scratchBytes: scratchBytes, outputs: outputs,
-      seeds: seeds, parameterGradients: parameterGradients, imageGradient: imageValue.gradient, moments: moments)
+      key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, scratchBytes: scratchBytes,
+      packedBytes: fusion?.keptPackedBytes ?? 0, outputs: outputs, seeds: seeds, parameterGradients: parameterGradients,
+      imageGradient: imageValue.gradient, moments: moments)
+  }
+  /// Lets steps run a few images at a time where they alone use what they hand each other.
+  private func group(outputs: [BufferID], seeds: [BufferID]) {
+    guard key.lowering != .reference else { return }
+    let handedOut = outputs + moments.map(\.buffer) + parameterGradients.map(\.buffer)
+    let elsewhere = Set(handedOut + seeds + [imageValue.gradient].compactMap { $0 })
+    let (before, after) = (Set(forward.touches.joined()), Set(backward.touches.joined()))
+    forward.group(&buffers, capacity: capacity) { !after.contains($0) && !elsewhere.contains($0) }
+    backward.group(&buffers, capacity: capacity) { !before.contains($0) && !elsewhere.contains($0) }
   }
   private func live(_ touched: [BufferID], at step: Int) {
     for buffer in touched where buffer != .images {

@@ -11,12 +11,14 @@ struct BufferID: Hashable, Sendable {
 struct PlannedBuffer: Sendable {
   var bytesPerImage: Int
   var fixedBytes: Int
+  /// Images that it has room for where fewer than all are in it at a time.
+  var mostImages: Int?
   /// First and last step that touch it.
   var first = Int.max, last = -1
 
   static let alignment = 64
   func bytes(images: Int) -> Int {
-    (bytesPerImage * images + fixedBytes + Self.alignment - 1) / Self.alignment * Self.alignment
+    (bytesPerImage * min(images, mostImages ?? images) + fixedBytes + Self.alignment - 1) / Self.alignment * Self.alignment
   }
 }
 

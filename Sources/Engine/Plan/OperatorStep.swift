@@ -6,8 +6,10 @@ internal import CKernels
 struct OperatorBinding: Sendable {
   let operation: any Operator
   let name: String
-  let inputs: [BufferID], inputShapes: [Shape], outputShape: Shape
-  let output: BufferID, keptPerImage: BufferID, keptPerBatch: BufferID, partialSums: BufferID
+  var inputs: [BufferID]
+  let inputShapes: [Shape], outputShape: Shape
+  var output: BufferID
+  let keptPerImage: BufferID, keptPerBatch: BufferID, partialSums: BufferID
   let parameters: [ParameterID]
   let reportsMoments: Bool
 
@@ -28,8 +30,11 @@ struct OperatorBinding: Sendable {
 
 final class OperatorForward: PlanStep {
   let binding: OperatorBinding
-  init(_ binding: OperatorBinding) { self.binding = binding }
-  var label: String { "\(binding.name): \(type(of: binding.operation).name)" }
+  /// What the label says behind the operator.
+  let note: String
+  init(_ binding: OperatorBinding, note: String = "") { (self.binding, self.note) = (binding, note) }
+  var label: String { "\(binding.name): \(type(of: binding.operation).name)\(note)" }
+  var takesImagesInParts: Bool { binding.operation.treatsImagesAlone }
   func run(_ frame: borrowing Frame) { binding.call(frame) { binding.operation.forward($0) } }
 }
 
@@ -47,6 +52,7 @@ final class OperatorBackward: PlanStep {
     (self.inputGradients, self.parameterGradients) = (inputGradients, parameterGradients)
   }
   var label: String { "\(binding.name): \(type(of: binding.operation).name) backward" }
+  var takesImagesInParts: Bool { operation.treatsImagesAlone && parameterGradients.allSatisfy { $0 == nil } }
   func run(_ frame: borrowing Frame) {
     let count = inputGradients.count
     withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>?.self, capacity: count + parameterGradients.count) { table in
@@ -73,6 +79,7 @@ final class AddRows: PlanStep {
     (self.first, self.second, self.target, self.count) = (first, second, target, count)
   }
   var label: String { "add gradients" }
+  var takesImagesInParts: Bool { true }
   func run(_ frame: borrowing Frame) {
     let (x, y, out, total) = (frame.floats(first), frame.floats(second), frame.floats(target), count * frame.images)
     let chunk = 16_384

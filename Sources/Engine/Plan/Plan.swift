@@ -4,7 +4,15 @@
 protocol PlanStep: AnyObject, Sendable {
   /// For profiles and `tta inspect --plan`.
   var label: String { get }
+  /// True where the images may be handed to it in several parts: each image's results depend on that image alone.
+  var takesImagesInParts: Bool { get }
+  /// What is done once, whatever the images: packing of weights.
+  func prepare(_ frame: borrowing Frame)
   func run(_ frame: borrowing Frame)
+}
+extension PlanStep {
+  var takesImagesInParts: Bool { false }
+  func prepare(_ frame: borrowing Frame) {}
 }
 
 /// Steps, arena offsets and the backward pruned to the gradient frontier. Immutable once compiled.
@@ -13,10 +21,15 @@ final class Plan: Sendable {
   let capacity: Int
   let forward: [any PlanStep], backward: [any PlanStep]
   let offsets: [Int]
+  /// Bytes from an image's part of a buffer to the next image's; 0 where all images share it, or where it holds only those that are worked on.
+  let strides: [Int]
   let arenaBytes: Int
   /// What separate buffers would take.
   let naiveBytes: Int
+  /// Of each worker.
   let scratchBytes: Int
+  /// Packed weights that the program keeps.
+  let packedBytes: Int
   /// Plain rows handed out, in the order of the key's taps.
   let outputs: [(tap: Tap, buffer: BufferID, shape: Shape)]
   /// Where a caller's gradients go in; nil where no gradient flows.
@@ -32,13 +45,14 @@ final class Plan: Sendable {
 
   init(
     key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer], scratchBytes: Int,
-    outputs: [(tap: Tap, buffer: BufferID, shape: Shape)], seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
+    packedBytes: Int, outputs: [(tap: Tap, buffer: BufferID, shape: Shape)], seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
     parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)], imageGradient: BufferID?, moments: [MomentSource]
   ) {
     (self.key, self.capacity, self.forward, self.backward) = (key, capacity, forward, backward)
     (offsets, arenaBytes) = MemoryPlanner.place(buffers, images: capacity)
+    strides = buffers.map { $0.mostImages == nil ? $0.bytesPerImage : 0 }
     naiveBytes = buffers.reduce(0) { $0 + ($1.last >= 0 ? $1.bytes(images: capacity) : 0) }
-    (self.scratchBytes, self.outputs, self.seeds) = (scratchBytes, outputs, seeds)
+    (self.scratchBytes, self.packedBytes, self.outputs, self.seeds) = (scratchBytes, packedBytes, outputs, seeds)
     (self.parameterGradients, self.imageGradient, self.moments) = (parameterGradients, imageGradient, moments)
   }
 }
@@ -48,14 +62,26 @@ struct Frame: ~Copyable {
   let plan: Plan
   let program: Program
   let images: Int
+  /// The number of the first of them in the batch.
+  let firstImage: Int
   let statistics: NormStatistics
   let input: UnsafePointer<Float>
   let base: UnsafeMutableRawPointer
   let parameters: Parameters
   let pool: WorkerPool
 
-  func raw(_ buffer: BufferID) -> UnsafeMutableRawPointer { base + plan.offsets[buffer.index] }
+  func raw(_ buffer: BufferID) -> UnsafeMutableRawPointer {
+    base + plan.offsets[buffer.index] + firstImage * plan.strides[buffer.index]
+  }
   func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { raw(buffer).assumingMemoryBound(to: Float.self) }
   func doubles(_ buffer: BufferID) -> UnsafeMutablePointer<Double> { raw(buffer).assumingMemoryBound(to: Double.self) }
-  func reading(_ buffer: BufferID) -> UnsafePointer<Float> { buffer == .images ? input : UnsafePointer(floats(buffer)) }
+  func reading(_ buffer: BufferID) -> UnsafePointer<Float> {
+    buffer == .images ? input + firstImage * program.graph.inputShape.elementCount : UnsafePointer(floats(buffer))
+  }
+  /// The same for some of the images.
+  func part(_ first: Int, count: Int) -> Frame {
+    Frame(
+      plan: plan, program: program, images: count, firstImage: firstImage + first, statistics: statistics, input: input, base: base,
+      parameters: parameters, pool: pool)
+  }
 }

@@ -10,6 +10,17 @@ public enum Lowering: String, Codable, Sendable, CaseIterable {
   case fast
 }
 
+/// What a backward computes once more instead of reading what the forward kept. The results are the same bits; it is a matter of memory and time.
+public enum Recomputation: String, Codable, Sendable, CaseIterable {
+  /// Results of frozen linear layers that are much wider than their inputs, as many as take at most 0.4 of the forward's operations: the hidden layers of a
+  /// transformer's perceptrons first, then queries, keys and values.
+  case automatic
+  /// All of those.
+  case always
+  /// Nothing but what operators never keep, such as weights of attention.
+  case never
+}
+
 /// What a plan was compiled for. The batch size is not in it: a plan has a capacity and runs any n up to it; a larger n recompiles once.
 struct PlanKey: Hashable, Sendable {
   /// Kinds of statistics that need different steps; weights of a blend are run-time arguments.
@@ -21,12 +32,13 @@ struct PlanKey: Hashable, Sendable {
   var differentiatesImages: Bool
   var taps: [Tap]
   var lowering: Lowering
+  var recomputation: Recomputation
 
-  init(_ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering) {
+  init(_ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering, _ recomputation: Recomputation) {
     statistics = options.statistics.planKind
     (reportsMoments, differentiatesImages) = (options.reportsMoments, options.differentiatesImages)
     taps = options.taps.subtracting([.logits]).union([options.scores]).sorted()
-    (self.differentiated, self.lowering) = (differentiated, lowering)
+    (self.differentiated, self.lowering, self.recomputation) = (differentiated, lowering, recomputation)
   }
   var needsBackward: Bool { !differentiated.isEmpty || differentiatesImages }
 }

@@ -36,19 +36,26 @@ public final class Program: Sendable {
 public struct PlanSummary: Codable, Hashable, Sendable {
   /// Bytes of arena, and what separate buffers would take.
   public let arenaBytes: Int, naiveBytes: Int
+  /// Bytes of the model's values, of weights that are kept in the order of the kernels, of all workers' scratch, and of a batch of images.
+  public let weightBytes: Int, packedBytes: Int, scratchBytes: Int, imageBytes: Int
+  /// What a stream takes beside the program itself: all of these, with the arena.
+  public var memoryBytes: Int { arenaBytes + weightBytes + packedBytes + scratchBytes + imageBytes }
   /// What the steps do, in order.
   public let forward: [String], backward: [String]
 }
 extension Program {
   /// The summary of the plan that a pass with these options will use.
   public func summary(
-    _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering
+    _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering,
+    recomputation: Recomputation = .automatic, threads: Int = 1
   ) throws(TTAError) -> PlanSummary {
-    let plan = try plan(for: PlanKey(options, set, lowering), images: images)
+    let plan = try plan(for: PlanKey(options, set, lowering, recomputation), images: images)
     let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
     return PlanSummary(
-      arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes, forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label)
-    )
+      arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes,
+      weightBytes: graph.parameters.reduce(0) { $0 + 4 * $1.shape.elementCount }, packedBytes: bytes.packedBytes,
+      scratchBytes: threads * bytes.scratchBytes, imageBytes: 4 * images * graph.inputShape.elementCount,
+      forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
   }
 }
 

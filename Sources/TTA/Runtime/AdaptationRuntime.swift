@@ -177,7 +177,9 @@ public struct AdaptationRuntime: Sendable {
 
   /// What one step of this stream will take for batches of the given size: arena, buffers, steps. Compiles the plan.
   public func planSummary(batchSize: Int, on executor: Executor) throws -> PlanSummary {
-    try program.summary(options, differentiating: adapted, images: batchSize, lowering: executor.lowering)
+    try program.summary(
+      options, differentiating: adapted, images: batchSize, lowering: executor.lowering, recomputation: executor.recomputation,
+      threads: executor.threads)
   }
   private func lend(_ executor: Executor) -> AdaptationContext {
     AdaptationContext(

@@ -1,6 +1,7 @@
 // tta bench
 
 import ArgumentParser
+import CEvaluation
 import CKernels
 import Engine
 import Foundation
@@ -53,8 +54,11 @@ struct BenchCommand: AsyncParsableCommand {
     if lame { return try LameBenchmark.run(repeats: repeats, threads: execution.threads ?? Machine.processors, json: output.json) }
     if corruptions { return try CorruptionBenchmark.run(severity: severity, json: output.json) }
     guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
+    let memoryAtStart = ce_resident_memory()
     let (name, model) = try benchmarked()
-    let benchmark = StrategyBenchmark(model: model, batch: batch, repeats: repeats, execution: execution) { strategy, done in
+    let benchmark = StrategyBenchmark(
+      model: model, batch: batch, repeats: repeats, execution: execution, memoryAtStart: memoryAtStart
+    ) { strategy, done in
       if !output.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K\(strategy): batch \(done)/\(repeats)") }
     }
     defer { if !output.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K") } }
@@ -89,7 +93,9 @@ struct BenchCommand: AsyncParsableCommand {
     Console.result(
       "  \(Numbers.decimals(measured.forwards_per_image, 2)) forwards and \(Numbers.decimals(measured.backwards_per_image, 2)) backwards per image   "
         + "\(Numbers.decimals(measured.gflops, 1)) GFLOP/s counted as direct products")
-    Console.result("  peak memory \(Numbers.bytes(measured.peak_memory_bytes)), of which arena \(Numbers.bytes(measured.arena_bytes))")
+    Console.result(
+      "  peak memory \(Numbers.bytes(measured.peak_memory_bytes)), of which arena \(Numbers.bytes(measured.arena_bytes)); "
+        + "\(Numbers.bytes(measured.planned_memory_bytes)) planned")
     if let steady = measured.steadiness {
       Console.result(
         "  first tenth of the batches \(Numbers.time(seconds: steady.first_tenth_milliseconds / 1e3)), last tenth "
@@ -143,10 +149,4 @@ struct BenchCommand: AsyncParsableCommand {
 
 extension Duration {
   var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
-}
-extension Graph {
-  /// Multiplications and additions of one image's forward, counted as direct products.
-  var operationsPerImage: Double {
-    nodes.indices.reduce(0) { $0 + nodes[$1].operation.operations(for: nodes[$1].inputs.map { $0 < 0 ? inputShape : nodes[$0].shape }) }
-  }
 }

@@ -1,6 +1,7 @@
 // tta inspect
 
 import ArgumentParser
+import CEvaluation
 import Engine
 import Foundation
 import ModelIO
@@ -29,14 +30,15 @@ struct InspectCommand: AsyncParsableCommand {
     var norms: [Norm]
     var operations_per_image: Double
     var strategy: String, adapted_parameters: [String], adapted_values: Int
-    var plan: PlanSummary?
+    var plan: PlanSummary?, planned_memory_bytes: Int?
     var notes: [String], warnings: [String]
   }
 
   func run() async throws {
+    let memoryAtStart = ce_resident_memory()
     let loaded = try model.load(.keys(["path": .text(path)]))
     let tree = try configuration.tree()
-    let report = try report(loaded, strategy.section(tree["strategy"] ?? .keys([:]), fallback: "tent"))
+    let report = try report(loaded, strategy.section(tree["strategy"] ?? .keys([:]), fallback: "tent"), memoryAtStart: memoryAtStart)
     if output.json { return try Console.json(report) }
     Console.result(
       "\(report.model): \(report.architecture), \(report.classes) classes, input \(report.input.map(String.init).joined(separator: "×"))")
@@ -62,6 +64,10 @@ struct InspectCommand: AsyncParsableCommand {
     if let plan = report.plan {
       Console.result(
         "plan for batches of \(batch): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))")
+      Console.result(
+        "  with weights \(Numbers.bytes(plan.weightBytes)), packed weights \(Numbers.bytes(plan.packedBytes)), scratch "
+          + "\(Numbers.bytes(plan.scratchBytes)), images \(Numbers.bytes(plan.imageBytes)) and the program itself "
+          + "\(Numbers.bytes(report.planned_memory_bytes ?? 0))")
       for (title, steps) in [("forward", plan.forward), ("backward", plan.backward)] where !steps.isEmpty {
         Console.result("  \(title):")
         for step in steps { Console.result("    \(step)") }
@@ -70,7 +76,7 @@ struct InspectCommand: AsyncParsableCommand {
     for warning in report.warnings { Console.error("warning: \(warning)") }
   }
 
-  private func report(_ loaded: LoadedModel, _ section: OptionTree) throws -> Report {
+  private func report(_ loaded: LoadedModel, _ section: OptionTree, memoryAtStart: Int) throws -> Report {
     let graph = loaded.model.graph
     var warnings: [String] = []
     let norms = graph.normNodes.map { index in
@@ -99,7 +105,8 @@ struct InspectCommand: AsyncParsableCommand {
       parameters_by_role: graph.parameters.reduce(into: [:]) { $0["\($1.role)", default: 0] += $1.shape.elementCount }, norms: norms,
       operations_per_image: graph.operationsPerImage, strategy: section["name"]?.text ?? "tent",
       adapted_parameters: adapted.ids.compactMap { byID[$0]?.name },
-      adapted_values: adapted.ids.reduce(0) { $0 + (byID[$1]?.shape.elementCount ?? 0) }, plan: summary, notes: loaded.notes,
+      adapted_values: adapted.ids.reduce(0) { $0 + (byID[$1]?.shape.elementCount ?? 0) }, plan: summary,
+      planned_memory_bytes: summary.map { memoryAtStart + $0.memoryBytes }, notes: loaded.notes,
       warnings: warnings)
   }
 }

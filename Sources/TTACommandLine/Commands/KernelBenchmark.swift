@@ -167,12 +167,14 @@ enum KernelBenchmark {
     let target = buffer(images * tokens * 3 * width)
     defer { [x, y, target].forEach { $0.deallocate() } }
     _ = ck_pool_reserve(pool, ck_attention_scratch_bytes(Int32(tokens), Int32(depth)))
+    var shape = ck_attention_shape(
+      tokens: Int32(tokens), heads: Int32(heads), depth: Int32(depth), first_query: 0, queries: Int32(tokens))
     let product = 2 * Double(images * heads) * Double(tokens * tokens * depth)
     return best(product * (backward ? 5 : 2)) {
       if backward {
-        ck_attention_backward(pool, Int32(images), Int32(tokens), Int32(heads), Int32(depth), x, y, target)
+        ck_attention_backward(pool, Int32(images), &shape, x, y, target)
       } else {
-        ck_attention(pool, Int32(images), Int32(tokens), Int32(heads), Int32(depth), x, y)
+        ck_attention(pool, Int32(images), &shape, x, y)
       }
     }
   }

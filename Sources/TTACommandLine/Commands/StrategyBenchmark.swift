@@ -21,13 +21,16 @@ struct StrategyBenchmark {
     var milliseconds_per_batch: Times
     /// Images that went forward and backward through the network, per image answered.
     var forwards_per_image: Double, backwards_per_image: Double
-    var peak_memory_bytes: Int, arena_bytes: Int
+    /// The peak, what the plan says it should be, and the arena's part.
+    var peak_memory_bytes: Int, planned_memory_bytes: Int, arena_bytes: Int
     var gflops: Double
     /// From 100 batches on.
     var steadiness: Steadiness?
   }
   let model: Model, batch: Int, repeats: Int
   let execution: ExecutionOptions
+  /// Memory that the process took before it had a model.
+  let memoryAtStart: Int
   /// Called after each measured batch.
   let progress: (_ strategy: String, _ done: Int) -> Void
 
@@ -81,7 +84,9 @@ struct StrategyBenchmark {
       milliseconds_per_batch: .init(
         min: seconds[0] * 1e3, median: median * 1e3, p99: seconds[(seconds.count * 99 + 99) / 100 - 1] * 1e3,
         max: (seconds.last ?? 0) * 1e3),
-      forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(), arena_bytes: executor.arenaBytes,
+      forwards_per_image: forwards, backwards_per_image: backwards, peak_memory_bytes: ce_peak_memory(),
+      planned_memory_bytes: try memoryAtStart + runtime.planSummary(batchSize: batch, on: executor).memoryBytes,
+      arena_bytes: executor.arenaBytes,
       gflops: operations / median * 1e-9, steadiness: steadiness)
     return (measurement, executor)
   }
@@ -112,7 +117,8 @@ struct StrategyBenchmark {
     case "ttt" where RotationHead.find(in: model.graph) == nil:
       let headed = try RandomWeights.addRotationHead(to: model, seed: 1)
       return try body(
-        StrategyBenchmark(model: headed, batch: batch, repeats: repeats, execution: execution, progress: progress), section)
+        StrategyBenchmark(
+          model: headed, batch: batch, repeats: repeats, execution: execution, memoryAtStart: memoryAtStart, progress: progress), section)
     default: return try body(self, section)
     }
   }

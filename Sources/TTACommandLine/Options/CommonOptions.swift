@@ -33,12 +33,18 @@ struct ExecutionOptions: ParsableArguments {
   var threads: Int?
   @Flag(name: .long, help: "Direct convolutions only: no Winograd transforms.")
   var exact = false
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Results of frozen linear layers that the backward computes again instead of keeping them: always, never, or as many as cost little time.",
+      valueName: "always, automatic or never"), transform: { try choice($0, of: Recomputation.self) })
+  var recompute = Recomputation.automatic
 
   func makeExecutor() throws -> Executor {
     if let threads, !(1...256).contains(threads) {
       throw TTAError(.usage, "--threads \(threads): expected a number from 1 to 256", hint: "leave it out to use all processors")
     }
-    return Executor(threads: threads, lowering: exact ? .exact : .fast)
+    return Executor(threads: threads, lowering: exact ? .exact : .fast, recomputation: recompute)
   }
 }
 

@@ -8,24 +8,17 @@ internal import CKernels
 /// Lowers the nodes it knows into fused steps; what it does not know runs as an operator on plain rows.
 final class FusedLowering {
   unowned let compiler: Compiler
-  private var consumers: [[Int]]
+  private var consumers: [[Int]] { compiler.readers }
   private var transient: (buffer: BufferID, bytes: Int)?
   private var packedBytes = 0
+  /// Packed weights that last from batch to batch.
+  private(set) var keptPackedBytes = 0
 
   /// Packed weights are kept up to this many bytes per plan; further layers pack into scratch at every run. Winograd's are four times the weights:
   /// those of a WRN-28-10 in both directions would take 1.2 GB.
   private static let packedLimit = 384 << 20
 
-  init(_ compiler: Compiler) {
-    self.compiler = compiler
-    consumers = Array(repeating: [], count: compiler.graph.nodes.count)
-    for (index, node) in compiler.graph.nodes.enumerated() where compiler.isNeeded[index] {
-      for input in node.inputs where input >= 0 { consumers[input].append(index) }
-    }
-    for tap in compiler.key.taps {
-      if let node = try? compiler.graph.node(of: tap) { consumers[node].append(-1) }
-    }
-  }
+  init(_ compiler: Compiler) { self.compiler = compiler }
   private var graph: Graph { compiler.graph }
 
   /// The value of a node, or nil where the readable path has to do it.
@@ -236,6 +229,7 @@ final class FusedLowering {
     packedBytes += bytes
     let key = Program.PackedKey(node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue)
     let buffer = packedBytes > Self.packedLimit ? compiler.buffer(fixedBytes: bytes) : nil
+    if buffer == nil { keptPackedBytes += bytes }
     return PackedSource(key: key, weight: weight, transient: buffer)
   }
 

@@ -1,0 +1,62 @@
+// Products of rows with frozen weights, and what happens to their results while they are in the cache.
+
+internal import CKernels
+
+/// output ← epilogue(input · weights): a linear layer, or with transposed weights the gradient of its input.
+/// Unchecked: the compiler changes it until the plan is complete, nobody afterwards.
+final class LinearStep: PlanStep, @unchecked Sendable {
+  /// Which way the product goes.
+  enum Direction { case forward, backward }
+  /// The layer's name, and what `label` says behind it.
+  let name: String, note: String
+  let weight: ParameterID, bias: ParameterID?
+  let direction: Direction
+  /// Rows per image, and their length before and after.
+  let rows: Int, width: Int, outputs: Int
+  let input: BufferID, output: BufferID
+  /// Weights in the kernel's order, for the length of the step.
+  let packed: BufferID
+  /// Added to the results.
+  private(set) var addend: BufferID?
+  private(set) var function = CK_ROW_NONE
+  /// Where the function's values go, or where its slope is taken.
+  private(set) var values: BufferID?, slopes: BufferID?
+
+  init(
+    _ name: String, note: String, weight: ParameterID, bias: ParameterID?, _ direction: Direction, rows: Int, width: Int, outputs: Int,
+    input: BufferID, output: BufferID, packed: BufferID
+  ) {
+    (self.name, self.note, self.weight, self.bias, self.direction) = (name, note, weight, bias, direction)
+    (self.rows, self.width, self.outputs) = (rows, width, outputs)
+    (self.input, self.output, self.packed) = (input, output, packed)
+  }
+  /// Nothing happens to the results so far.
+  var isBare: Bool { addend == nil && function == CK_ROW_NONE }
+  func add(_ buffer: BufferID) { addend = buffer }
+  func apply(_ function: ck_row_function, into values: BufferID) { (self.function, self.values) = (function, values) }
+  func multiplyBySlope(of function: ck_row_function, at slopes: BufferID) { (self.function, self.slopes) = (function, slopes) }
+
+  var label: String {
+    let parts = [function == CK_ROW_GELU ? "gelu" : function == CK_ROW_RELU ? "relu" : nil, addend == nil ? nil : "sum"].compactMap { $0 }
+    return "\(name): linear" + (parts.isEmpty ? "" : " with " + parts.joined(separator: ", ")) + note
+  }
+  var takesImagesInParts: Bool { true }
+
+  func prepare(_ frame: borrowing Frame) {
+    // Weights lie as outputs × inputs of the layer: transposed for the forward, as they are for the backward.
+    let forward = direction == .forward
+    ck_gemm_pack_b(
+      frame.pool.handle, forward ? CK_TRANSPOSED : CK_NORMAL, outputs, width, frame.parameters.pointer(weight), forward ? width : outputs,
+      frame.floats(packed))
+  }
+  func run(_ frame: borrowing Frame) {
+    var epilogue = ck_product_epilogue()
+    epilogue.bias = bias.map { frame.parameters.pointer($0) }
+    epilogue.addend = addend.map { frame.reading($0) }
+    epilogue.function = function
+    epilogue.values = values.map { frame.floats($0) }
+    epilogue.slopes = slopes.map { UnsafePointer(frame.floats($0)) }
+    ck_linear(
+      frame.pool.handle, frame.images * rows, outputs, width, frame.reading(input), frame.floats(packed), frame.floats(output), &epilogue)
+  }
+}

@@ -1,0 +1,155 @@
+// The fused path on plain rows: frozen linear layers with what follows them.
+//
+// A frozen linear layer takes the activation behind it, or the sum it goes into, in the epilogue of its product; in the backward the product that
+// arrives at an activation takes the slope. A wide result that the backward needs may be computed again there instead of being kept.
+
+internal import CKernels
+
+/// The result of a frozen linear layer.
+final class LinearValue: PlainValue {
+  let step: LinearStep, index: Int
+  init(_ step: LinearStep, index: Int, shape: Shape, requiresGradient: Bool) {
+    (self.step, self.index) = (step, index)
+    super.init(step.output, shape: shape, requiresGradient: requiresGradient)
+  }
+}
+
+/// The values of an activation that the epilogue of a product wrote.
+final class ActivatedValue: PlainValue {
+  let source: LinearValue, function: ck_row_function
+  init(_ source: LinearValue, _ function: ck_row_function, in buffer: BufferID) {
+    (self.source, self.function) = (source, function)
+    super.init(buffer, shape: source.shape, requiresGradient: source.requiresGradient)
+  }
+}
+
+/// Lowers linear layers over tokens whose weights are frozen, and the activations and sums behind them.
+final class RowLowering {
+  unowned let compiler: Compiler
+  /// Linear layers whose results are computed again in the backward.
+  private let computedAgain: Set<Int>
+  init(_ compiler: Compiler) {
+    self.compiler = compiler
+    computedAgain = RecomputationRule.nodes(
+      in: compiler.graph, compiler.key, readers: compiler.readers, gradientNeeded: compiler.gradientNeeded,
+      isPartial: { compiler.shape(of: $0) != compiler.graph.nodes[$0].shape })
+  }
+
+  /// The value of a node, or nil where another path has to do it.
+  func lower(_ index: Int) throws(TTAError) -> PlanValue? {
+    let node = compiler.graph.nodes[index]
+    switch node.operation {
+    case let linear as Linear: return try lower(index, linear)
+    case let activation as Activation: return try lower(index, activation)
+    case is Add: return lowerAdd(index)
+    default: return nil
+    }
+  }
+
+  private func lower(_ index: Int, _ operation: Linear) throws(TTAError) -> PlanValue? {
+    let node = compiler.graph.nodes[index]
+    guard !node.parameters.contains(where: { compiler.key.differentiated.contains($0) }), node.shape.rank >= 2 else { return nil }
+    let input = try compiler.plainInputs(of: index)[0]
+    let shape = compiler.shape(of: index)
+    let (width, weight) = (input.shape[input.shape.rank - 1], node.parameters[0])
+    let bias = operation.hasBias ? node.parameters[1] : nil
+    compiler.reserve(scratch: ck_linear_scratch_bytes())
+    func product(_ note: String, _ direction: LinearStep.Direction, _ source: BufferID, _ target: BufferID) -> LinearStep {
+      let (from, to) = direction == .forward ? (width, operation.outputs) : (operation.outputs, width)
+      return LinearStep(
+        node.name, note: note, weight: weight, bias: direction == .forward ? bias : nil, direction,
+        rows: shape.elementCount / operation.outputs, width: from, outputs: to,
+        input: source, output: target, packed: compiler.buffer(fixedBytes: ck_gemm_packed_count(to, from) * 4))
+    }
+    let step = product("", .forward, input.buffer, compiler.rows(shape))
+    let result = LinearValue(step, index: compiler.forwardStepCount, shape: shape, requiresGradient: compiler.gradientNeeded[index])
+    compiler.emit(step, touching: [input.buffer, step.output, step.packed])
+    guard result.requiresGradient else { return result }
+    result.recipe = { [self] () throws(TTAError) in
+      let source = try compiler.bufferForBackward(input)
+      let again = product(", computed again", .forward, source, compiler.rows(shape))
+      compiler.emitBackward(again, touching: [source, again.output, again.packed])
+      return again.output
+    }
+    // The norm's result in front of it goes as well.
+    if computedAgain.contains(index), input.recipe != nil { (result.isKept, input.isKept) = (false, false) }
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard input.requiresGradient, let gradient = result.gradient else { return }
+      let arriving = product(" backward", .backward, gradient, compiler.rows(input.shape))
+      var touched = [gradient, arriving.output, arriving.packed]
+      var target = input
+      if let activated = input as? ActivatedValue, activated.gradient == nil, readers(of: index).count == 1 {
+        let slopes = try compiler.bufferForBackward(activated.source)
+        arriving.multiplyBySlope(of: activated.function, at: slopes)
+        touched.append(slopes)
+        target = activated.source
+      }
+      compiler.emitBackward(arriving, touching: touched)
+      compiler.contribute(arriving.output, to: target)
+    }
+    return result
+  }
+  /// The nodes that read the input of a node.
+  private func readers(of index: Int) -> [Int] {
+    let input = compiler.graph.nodes[index].inputs[0]
+    return input < 0 ? [] : compiler.readers[input]
+  }
+
+  /// A linear layer that nobody else reads and that nothing was emitted behind.
+  private func latest(_ value: PlanValue, read index: Int) -> LinearValue? {
+    guard let linear = value as? LinearValue, linear.step.isBare, linear.index == compiler.forwardStepCount - 1,
+      let node = compiler.graph.nodes[index].inputs.first(where: { compiler.value(of: $0) === value }), compiler.readers[node].count == 1
+    else { return nil }
+    return linear
+  }
+
+  private func lower(_ index: Int, _ operation: Activation) throws(TTAError) -> PlanValue? {
+    let function: ck_row_function
+    switch operation.function {
+    case .relu: function = CK_ROW_RELU
+    case .gelu: function = CK_ROW_GELU
+    default: return nil
+    }
+    let node = compiler.graph.nodes[index]
+    guard let linear = latest(compiler.value(of: node.inputs[0]), read: index) else { return nil }
+    // The values take the place of the layer's result unless the backward will read that.
+    let keepsBoth = compiler.key.needsBackward && linear.requiresGradient && linear.isKept
+    let values = keepsBoth ? compiler.rows(linear.shape) : linear.buffer
+    linear.step.apply(function, into: values)
+    compiler.touch([values], inForwardStep: linear.index)
+    let result = ActivatedValue(linear, function, in: values)
+    guard result.requiresGradient else { return result }
+    compiler.onBackward { [self] () throws(TTAError) in
+      guard let gradient = result.gradient else { return }
+      let source = try compiler.bufferForBackward(linear)
+      let target = compiler.rows(linear.shape)
+      let none = compiler.buffer()
+      let binding = OperatorBinding(
+        operation: operation, name: node.name, inputs: [source], inputShapes: [linear.shape], outputShape: linear.shape, output: values,
+        keptPerImage: none, keptPerBatch: none, partialSums: none, parameters: [], reportsMoments: false)
+      compiler.emitBackward(
+        OperatorBackward(binding, operation, outputGradient: gradient, inputGradients: [target], parameterGradients: []),
+        touching: [gradient, source, target, none, values])
+      compiler.contribute(target, to: linear)
+    }
+    return result
+  }
+
+  private func lowerAdd(_ index: Int) -> PlanValue? {
+    guard let inputs = try? compiler.plainInputs(of: index), inputs.count == 2, inputs[0] !== inputs[1] else { return nil }
+    for (linear, other) in [(inputs[0], inputs[1]), (inputs[1], inputs[0])] {
+      guard let linear = latest(linear, read: index) else { continue }
+      linear.step.add(other.buffer)
+      compiler.touch([other.buffer], inForwardStep: linear.index)
+      linear.isKept = true
+      let result = PlainValue(linear.buffer, shape: linear.shape, requiresGradient: compiler.gradientNeeded[index])
+      guard result.requiresGradient else { return result }
+      compiler.onBackward { [self] () throws(TTAError) in
+        guard let gradient = result.gradient else { return }
+        for input in [linear, other] where input.requiresGradient { compiler.contribute(gradient, to: input, shared: true) }
+      }
+      return result
+    }
+    return nil
+  }
+}

@@ -1,0 +1,81 @@
+// What the backward computes again is the same bits as what the forward would have kept; so is what runs a few images at a time.
+
+import Engine
+import Foundation
+import ModelIO
+import TTA
+import TTATestKit
+import Testing
+
+@Suite(.serialized) struct RecomputationTests {
+  private struct Step { var logits: Tensor, gradients: [ParameterID: Tensor] }
+
+  private func step(
+    _ model: Model, _ images: Tensor, _ set: ParameterSet, _ recomputation: Recomputation, threads: Int = 2, lowering: Lowering = .fast
+  ) throws -> Step {
+    let executor = Executor(threads: threads, lowering: lowering, recomputation: recomputation)
+    let pass = try executor.record(images, Program(model.graph), at: model.parameters, differentiating: set, ForwardOptions())
+    let logits = pass.output.logits
+    let seed = OutputGradient([.logits: Entropy().losses(of: pass.output).logitGradients])
+    var gradients = Gradients()
+    try executor.backpropagate(pass, from: seed, into: &gradients)
+    return Step(logits: logits, gradients: gradients.tensors)
+  }
+  private func summary(_ model: Model, _ set: ParameterSet, _ recomputation: Recomputation, images: Int) throws -> PlanSummary {
+    try Program(model.graph).summary(
+      ForwardOptions(), differentiating: set, images: images, lowering: .fast, recomputation: recomputation)
+  }
+
+  /// Post-norm blocks with a ReLU, and pre-norm blocks with GELU.
+  @Test(arguments: [("vit-post-norm-cifar", 32), ("vit-tiny-patch16-224", 64)])
+  func sameBits(_ name: String, _ size: Int) throws {
+    let model = try Fixtures.model(name, inputSize: size)
+    let images = Fixtures.images(5, model)
+    let set = try model.graph.resolve(.normAffine)
+    let kept = try step(model, images, set, .never)
+    for recomputation in [Recomputation.automatic, .always] {
+      for threads in [1, 2, 3] {
+        let again = try step(model, images, set, recomputation, threads: threads)
+        #expect(again.logits == kept.logits && again.gradients == kept.gradients, "\(name) \(recomputation), \(threads) threads")
+      }
+    }
+  }
+
+  @Test func whatIsComputedAgain() throws {
+    let model = try Fixtures.model("vit-tiny-patch16-224", inputSize: 224)
+    let set = try model.graph.resolve(.normAffine)
+    let (never, some, all) = (
+      try summary(model, set, .never, images: 4), try summary(model, set, .automatic, images: 4),
+      try summary(model, set, .always, images: 4)
+    )
+    func count(_ summary: PlanSummary, _ layer: String) -> Int {
+      let steps = summary.backward.joined(separator: "; ").components(separatedBy: "; ")
+      return steps.count { $0.contains(layer) && $0.contains("linear, computed again") }
+    }
+    #expect(count(never, "") == 0 && count(some, ".mlp.fc1") == 11 && count(all, ".mlp.fc1") == 11)
+    #expect((1..<12).contains(count(some, ".attn.qkv")) && count(all, ".attn.qkv") == 12)
+    #expect(all.arenaBytes < some.arenaBytes && Double(some.arenaBytes) < 0.75 * Double(never.arenaBytes))
+    // Weights that learn need their inputs: nothing is computed again for them.
+    let weights = try summary(model, try model.graph.resolve(.all), .always, images: 4)
+    #expect(count(weights, "") == 0)
+  }
+
+  /// More images than go through a group of steps at a time.
+  @Test func partsOfABatch() throws {
+    let model = try Fixtures.model("vit-post-norm-cifar", inputSize: 32)
+    let images = Fixtures.images(270, model)
+    let set = try model.graph.resolve(.normAffine)
+    #expect(try summary(model, set, .automatic, images: 270).forward.contains { $0.contains("; ") })
+    let kept = try step(model, images, set, .never)
+    let again = try step(model, images, set, .always, threads: 1)
+    #expect(again.logits == kept.logits && again.gradients == kept.gradients)
+    let few = try step(model, images[[0, 1, 268, 269]], set, .automatic)
+    #expect(few.logits == kept.logits[[0, 1, 268, 269]])
+    let readable = try step(model, images, set, .automatic, lowering: .reference)
+    #expect(largestDifference(readable.logits, kept.logits) < 1e-3)
+    for (id, gradient) in readable.gradients {
+      let size = gradient.values.reduce(1e-3) { max($0, abs($1)) }
+      #expect(try largestDifference(#require(kept.gradients[id]), gradient) < 2e-3 * size)
+    }
+  }
+}
