@@ -43,7 +43,7 @@ PEERS = {"shot": "all-weights"}
 # What our side needs for a case.
 OURS = {strategy: ["cotta", "--set", "strategy.threshold=0"] for strategy in ("cotta-confident", "cotta-skipping")}
 # Thresholds so wide that every image is learnt from, on both sides: noise under fresh weights is never certain.
-OURS["eata"] = ["eata", "--set", "strategy.factor=100", "--set", "strategy.margin=2"]
+OURS["eata"] = ["eata", "--set", "strategy.factor=1.1", "--set", "strategy.margin=1"]
 OURS["sar"] = ["sar", "--set", "strategy.factor=100"]
 # What holds both sides to older instructions.
 LIMITS = {

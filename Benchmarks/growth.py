@@ -2,8 +2,8 @@
 
 A process of `tta bench` for each point, medians of its batches. Memory against batch is fitted by a straight line; `tta inspect --plan` says which slope
 was planned. Needs a release build of tta (make build); prints Markdown.
-Example: python3 Benchmarks/growth.py --architecture cifar-resnet20 --batches 1,8,64,200,512
-Example, a long run: python3 Benchmarks/growth.py --only time --architecture cifar-resnet8 --long 100000
+Example: python3 Benchmarks/growth.py --architecture cifar-resnet20 --batches 2,8,64,200,512
+Example, a long run: python3 Benchmarks/growth.py --only time --architecture cifar-resnet14 --long 100000
 """
 import argparse
 import json
@@ -58,10 +58,11 @@ def main():
     parser.add_argument("--batch", type=int, default=200, help="where another thing grows")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--batches", type=numbers, default=[1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
+    parser.add_argument("--batches", type=numbers, default=[2, 4, 8, 16, 32, 64, 128, 256, 512])
     parser.add_argument("--sizes", type=numbers, default=[32, 64, 96, 128, 160, 192, 224])
     parser.add_argument("--size-architecture", default="resnet18", help="the network for the sizes")
     parser.add_argument("--long", type=int, default=100_000, help="batches of the long run")
+    parser.add_argument("--long-batch", type=int, default=8, help="images in each of them")
     parser.add_argument("--only", choices=["batch", "threads", "size", "time"])
     options = parser.parse_args()
     print(f"{options.architecture}, {options.strategy}; load {os.getloadavg()[0]:.1f}")
@@ -76,8 +77,8 @@ def main():
         rows = [(size, Point(options, architecture=options.size_architecture, input_size=size, batch=16)) for size in options.sizes]
         table(f"Size of the images: {options.size_architecture}, batch 16", "pixels", rows)
     if options.only in (None, "time"):
-        steady = Point(options, batch=1, repeats=options.long, strategy="tent").result["steadiness"]
-        print(f"\n{options.long:,} batches of one image: the first tenth took {steady['first_tenth_milliseconds']:.3f} ms each, the last "
+        steady = Point(options, batch=options.long_batch, repeats=options.long).result["steadiness"]
+        print(f"\n{options.long:,} batches of {options.long_batch}: the first tenth took {steady['first_tenth_milliseconds']:.3f} ms each, the last "
               f"{steady['last_tenth_milliseconds']:.3f} ms; memory grew by {steady['memory_growth_bytes'] / 2**10:,.0f} KiB between them")
 
 

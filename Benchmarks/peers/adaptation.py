@@ -78,7 +78,7 @@ class Eata:
     """EATA: the entropy of certain and diverse images, weighted; important weights are held. The thresholds are so wide that every image is learnt
     from, as is all of the work."""
 
-    def __init__(self, model, mode, threshold=100.0, margin=2.0):
+    def __init__(self, model, mode, threshold=100.0, margin=1.0):
         self.optimizer, self.network, self.threshold, self.margin = configure(model, "eata"), in_mode(model, mode), threshold, margin
         self.held = [(p, p.detach().clone(), torch.ones_like(p)) for group in self.optimizer.param_groups for p in group["params"]]
         self.mean = None
@@ -132,6 +132,31 @@ class Sar:
         return logits
 
 
+class Teacher:
+    """What CoTTA and ViDA share: a student that learns from a teacher, which follows it slowly, and weights that go back to the source at random."""
+
+    def __init__(self, model, strategy, mode, restored):
+        import augmentation  # needs torchvision, which the other strategies do not
+
+        self.random_view, self.restored = augmentation.random_view, restored
+        self.optimizer = configure(model, strategy)
+        self.model, self.teacher = model, copy.deepcopy(model).requires_grad_(False)
+        self.source = [p.detach().clone() for p in model.parameters()]
+        self.student, self.answers = in_mode(model, mode), in_mode(self.teacher, mode)
+
+    def learn(self, logits, target):
+        """One step of the student towards the target, then of the teacher towards the student."""
+        loss = -(target.softmax(1) * logits.log_softmax(1)).sum(1).mean()
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        with torch.no_grad():
+            for teacher, student, first in zip(self.teacher.parameters(), self.model.parameters(), self.source):
+                teacher.mul_(0.999).add_(student, alpha=0.001)
+                mask = (torch.rand(student.shape) < self.restored).float()
+                student.copy_(first * mask + student * (1 - mask))
+
+
 class Branches(nn.Module):
     """A linear layer with ViDA's two low-rank branches beside it."""
 
@@ -146,19 +171,13 @@ class Branches(nn.Module):
         return self.base(x) + self.low * self.low_up(self.low_down(x)) + self.high * self.high_up(self.high_down(x))
 
 
-class Vida:
+class Vida(Teacher):
     """ViDA on transformers: the uncertainty of the teacher over ten augmented views, one step over all weights and branches, the teacher follows."""
 
     def __init__(self, model, mode):
-        import augmentation  # needs torchvision, which the other strategies do not
-
-        self.random_view = augmentation.random_view
         for block in model.blocks:
             block.qkv, block.proj = Branches(block.qkv, 128), Branches(block.proj, 128)
-        self.optimizer = configure(model, "vida")
-        self.model, self.teacher = model, copy.deepcopy(model).requires_grad_(False)
-        self.source = [p.detach().clone() for p in model.parameters()]
-        self.student, self.answers = in_mode(model, mode), in_mode(self.teacher, mode)
+        super().__init__(model, "vida", mode, restored=0.1)
 
     def step(self, images):
         with torch.no_grad():
@@ -170,19 +189,11 @@ class Vida:
                     if isinstance(module, Branches):
                         module.low = low
             target = self.answers(images)
-        loss = -(target.softmax(1) * self.student(images).log_softmax(1)).sum(1).mean()
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        with torch.no_grad():
-            for teacher, student, first in zip(self.teacher.parameters(), self.model.parameters(), self.source):
-                teacher.mul_(0.999).add_(student, alpha=0.001)
-                mask = (torch.rand(student.shape) < 0.1).float()
-                student.copy_(first * mask + student * (1 - mask))
+        self.learn(self.student(images), target)
         return target
 
 
-class Cotta:
+class Cotta(Teacher):
     """CoTTA on CIFAR: 32 augmented views of the teacher, dropped where the anchor is confident (it never is at a threshold of 0.92 with random weights),
     weights restored with probability 0.01.
 
@@ -190,14 +201,8 @@ class Cotta:
     """
 
     def __init__(self, model, strategy, mode):
-        import augmentation  # needs torchvision, which the other strategies do not
-
-        self.random_view = augmentation.random_view
-        self.optimizer = configure(model, strategy)
-        self.model, self.teacher = model, copy.deepcopy(model).requires_grad_(False)
-        anchor = copy.deepcopy(self.teacher)
-        self.source = [p.detach().clone() for p in model.parameters()]
-        self.student, self.answers, self.anchor = in_mode(model, mode), in_mode(self.teacher, mode), in_mode(anchor, mode)
+        super().__init__(model, strategy, mode, restored=0.01)
+        self.anchor = in_mode(copy.deepcopy(self.teacher), mode)
         self.threshold, self.skips = 0.92 if strategy == "cotta" else 0.0, strategy == "cotta-skipping"
 
     def step(self, images):
@@ -208,13 +213,5 @@ class Cotta:
             views = [] if self.skips else [self.answers(self.random_view(images)) for _ in range(32)]
             if confidence < self.threshold:
                 target = torch.stack(views).mean(0)
-        loss = -(target.softmax(1) * logits.log_softmax(1)).sum(1).mean()
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        with torch.no_grad():
-            for teacher, student, first in zip(self.teacher.parameters(), self.model.parameters(), self.source):
-                teacher.mul_(0.999).add_(student, alpha=0.001)
-                mask = (torch.rand(student.shape) < 0.01).float()
-                student.copy_(first * mask + student * (1 - mask))
+        self.learn(logits, target)
         return target
