@@ -27,6 +27,7 @@ int main(int count, char **arguments) {
     return 2;
   }
   test_products();
+  test_linear();
   test_attention();
   test_convolutions();
   test_weight_gradients();

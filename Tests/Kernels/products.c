@@ -1,4 +1,4 @@
-// Dense products, packed and not, and attention, against their definitions.
+// Dense products, packed, with epilogues and plain, and attention, against their definitions.
 #include <math.h>
 #include <string.h>
 
@@ -48,7 +48,7 @@ static void check_product(size s, ck_orientation a_orientation, ck_orientation b
     }
   float *packed = floats(ck_gemm_packed_count(s.n, s.k));
   EACH_SET(set) {
-    ck_gemm_pack_b(b_orientation, s.n, s.k, b.values, b.stride, packed);
+    ck_gemm_pack_b(NULL, b_orientation, s.n, s.k, b.values, b.stride, packed);
     for (int run = 0; run < 2 * POOLS + 1; ++run) {
       ck_pool *pool = run < POOLS ? pools[run] : run < 2 * POOLS ? pools[run - POOLS] : NULL;
       if (pool) reserve(ck_gemm_scratch_bytes(s.m, s.n, s.k));
@@ -76,6 +76,56 @@ void test_products(void) {
       check_product(sizes[i], variant & 1 ? CK_TRANSPOSED : CK_NORMAL, variant & 2 ? CK_TRANSPOSED : CK_NORMAL, (i + variant) % 2 == 0,
                     (i + variant / 2) % 3 == 0);
     }
+}
+
+static double function_value(ck_row_function function, double x) {
+  if (function == CK_ROW_RELU) return fmax(0, x);
+  return function == CK_ROW_GELU ? 0.5 * x * (1 + erf(x / sqrt(2))) : x;
+}
+static double function_slope(ck_row_function function, double x) {
+  if (function == CK_ROW_RELU) return x > 0;
+  return function == CK_ROW_GELU ? 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * acos(-1)) : 1;
+}
+
+/// One linear layer with a function's values or slopes in its epilogue, and with or without an addend.
+static void check_linear(size s, ck_row_function function, bool has_addend, bool takes_slopes) {
+  size_t count = s.m * s.n;
+  float *a = random_floats(s.m * s.k), *b = random_floats(s.n * s.k), *bias = random_floats(s.n), *addend = random_floats(count);
+  float *slopes = random_floats(count), *packed = floats(ck_gemm_packed_count(s.n, s.k)), *got = floats(count), *first = floats(count);
+  double *expected = doubles(count);
+  for (size_t i = 0; i < s.m; ++i)
+    for (size_t j = 0; j < s.n; ++j) {
+      double sum = (double)bias[j] + (has_addend ? (double)addend[i * s.n + j] : 0);
+      for (size_t l = 0; l < s.k; ++l) sum += (double)a[i * s.k + l] * (double)b[j * s.k + l];
+      expected[i * s.n + j] = takes_slopes ? sum * function_slope(function, (double)slopes[i * s.n + j]) : function_value(function, sum);
+    }
+  reserve(ck_linear_scratch_bytes());
+  EACH_SET(set)
+    for (int pool = 0; pool < POOLS; ++pool) {
+      forget(got, count * sizeof(float));
+      ck_gemm_pack_b(pools[pool], CK_TRANSPOSED, s.n, s.k, b, s.k, packed);
+      float *values = function == CK_ROW_NONE || takes_slopes ? NULL : got;
+      ck_product_epilogue epilogue = {bias, has_addend ? addend : NULL, function, values, takes_slopes ? slopes : NULL};
+      ck_linear(pools[pool], s.m, s.n, s.k, a, packed, got, &epilogue);
+      expect_close(compare_floats(got, expected, count), tolerance(s.k), "%s linear %zu × %zu × %zu, function %d, slopes %d", set_name(set),
+                   s.m, s.n, s.k, function, takes_slopes);
+      if (pool == 0) memcpy(first, got, count * sizeof(float));
+      expect(memcmp(first, got, count * sizeof(float)) == 0, "%s linear %zu × %zu × %zu: the same bits with any number of workers",
+             set_name(set), s.m, s.n, s.k);
+    }
+  release_buffers();
+}
+
+void test_linear(void) {
+  static const size cases[] = {{1, 32, 5}, {13, 40, 384}, {120, 17, 400}, {37, 100, 20}};
+  begin_group("linear layers");
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i)
+    for (int function = CK_ROW_NONE; function <= CK_ROW_GELU; ++function)
+      for (int variant = 0; variant < 4; ++variant) {
+        if (function == CK_ROW_NONE && variant & 2) continue;
+        seed((unsigned)(i * 12 + (size_t)(function * 4 + variant)));
+        check_linear(cases[i], (ck_row_function)function, variant & 1, variant & 2);
+      }
 }
 
 typedef struct {
@@ -126,12 +176,31 @@ static void check_attention(attention_size s) {
       for (int query = 0; query < s.tokens; ++query) reference_query(s, x, gradient, image, head, query, weights, slopes, output, result);
   float *got = floats(count), *got_result = floats(3 * count), *first = floats(3 * count);
   reserve(ck_attention_scratch_bytes(s.tokens, s.depth));
+  // The last query alone, with the gradient of its outputs alone: other queries then have no gradient, keys and values that of one query.
+  size_t width = (size_t)(s.heads * s.depth), last = (size_t)(s.tokens - 1) * width;
+  double *last_output = doubles((size_t)s.images * width), *last_result = zeros(3 * count), *unused = zeros(count);
+  float *last_gradient = floats((size_t)s.images * width), *got_last = floats((size_t)s.images * width);
+  for (int image = 0; image < s.images; ++image) {
+    size_t from = (size_t)image * (size_t)s.tokens * width + last;
+    memcpy(last_gradient + (size_t)image * width, gradient + from, width * sizeof(float));
+    memcpy(last_output + (size_t)image * width, output + from, width * sizeof(double));
+    for (int head = 0; head < s.heads; ++head)
+      reference_query(s, x, gradient, image, head, s.tokens - 1, weights, slopes, unused, last_result);
+  }
+  ck_attention_shape all = {s.tokens, s.heads, s.depth, 0, s.tokens}, one = {s.tokens, s.heads, s.depth, s.tokens - 1, 1};
   EACH_SET(set)
     for (int pool = 0; pool < POOLS; ++pool) {
       forget(got, count * sizeof(float));
       forget(got_result, 3 * count * sizeof(float));
-      ck_attention(pools[pool], s.images, s.tokens, s.heads, s.depth, x, got);
-      ck_attention_backward(pools[pool], s.images, s.tokens, s.heads, s.depth, x, gradient, got_result);
+      ck_attention(pools[pool], s.images, &one, x, got_last);
+      ck_attention_backward(pools[pool], s.images, &one, x, last_gradient, got_result);
+      expect_close(compare_floats(got_last, last_output, (size_t)s.images * width), 2e-6, "%s %d tokens, depth %d: output of one query",
+                   set_name(set), s.tokens, s.depth);
+      expect_close(compare_floats(got_result, last_result, 3 * count), 2e-6, "%s %d tokens, depth %d: gradient of one query", set_name(set),
+                   s.tokens, s.depth);
+      forget(got_result, 3 * count * sizeof(float));
+      ck_attention(pools[pool], s.images, &all, x, got);
+      ck_attention_backward(pools[pool], s.images, &all, x, gradient, got_result);
       expect_close(compare_floats(got, output, count), 2e-6, "%s %d tokens, depth %d: output", set_name(set), s.tokens, s.depth);
       expect_close(compare_floats(got_result, result, 3 * count), 2e-6, "%s %d tokens, depth %d: gradient", set_name(set), s.tokens, s.depth);
       if (pool == 0) memcpy(first, got_result, 3 * count * sizeof(float));

@@ -72,6 +72,7 @@ extern ck_pool *pools[POOLS];
 void reserve(size_t bytes);
 
 void test_products(void);
+void test_linear(void);
 void test_attention(void);
 void test_convolutions(void);
 void test_weight_gradients(void);
