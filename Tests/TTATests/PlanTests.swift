@@ -75,6 +75,20 @@ import Testing
     }
   }
 
+  /// Convolution networks stay in blocked layout from the stem to the pooling; only the gates of EfficientNet's 16 blocks, one value per
+  /// channel, go there and back in both directions.
+  @Test(arguments: [
+    ("cifar-resnet20", 0), ("wide-resnet-28-10", 0), ("resnet18", 0), ("resnet50", 0), ("mobilenet-v2", 0), ("efficientnet-b0", 64),
+  ])
+  func convolutionsKeepTheirLayout(_ architecture: String, _ changes: Int) throws {
+    let model = try Fixtures.model(architecture, inputSize: 64)
+    let summary = try Program(model.graph).summary(
+      ForwardOptions().with(.batch), differentiating: try model.graph.resolve(.normAffine), images: 4, lowering: .fast)
+    #expect(summary.forward.count > 20 && summary.backward.count > 20)
+    let found = (summary.forward + summary.backward).count { $0.contains("blocked layout") }
+    #expect(found == changes, "\(architecture)")
+  }
+
   @Test(arguments: architectures) func oneThreadEqualsMany(_ architecture: (name: String, size: Int, batch: Int)) throws {
     let model = try Fixtures.model(architecture.name, inputSize: architecture.size)
     let images = Fixtures.images(architecture.batch, model)

@@ -136,7 +136,10 @@ final class RowLowering {
   }
 
   private func lowerAdd(_ index: Int) -> PlanValue? {
-    guard let inputs = try? compiler.plainInputs(of: index), inputs.count == 2, inputs[0] !== inputs[1] else { return nil }
+    // Values of convolutions stay in blocked layout: asking for their plain rows would emit a change of layout.
+    guard compiler.graph.nodes[index].inputs.contains(where: { compiler.value(of: $0) is LinearValue }),
+      let inputs = try? compiler.plainInputs(of: index), inputs.count == 2, inputs[0] !== inputs[1]
+    else { return nil }
     for (linear, other) in [(inputs[0], inputs[1]), (inputs[1], inputs[0])] {
       guard let linear = latest(linear, read: index) else { continue }
       linear.step.add(other.buffer)
