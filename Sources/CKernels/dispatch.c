@@ -30,6 +30,15 @@ static bool machine_has(ck_isa isa) {
   return isa == CK_ISA_PORTABLE;
 }
 
+bool ck_machine_multiplies_bfloat16(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 bool ck_select_isa(ck_isa isa) {
   if (!machine_has(isa)) return false;
   selected = (int)isa;
@@ -87,6 +96,23 @@ void ck_gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_
 void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
                const ck_product_epilogue *epilogue) {
   kernels()->linear(pool, m, n, k, a, packed_b, c, epilogue);
+}
+
+void ck_gemm_pack_b_bfloat16(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
+  kernels()->gemm_pack_b_bfloat16(pool, b_orientation, n, k, b, ldb, packed_b);
+}
+
+void ck_linear_bfloat16(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
+                        const ck_product_epilogue *epilogue) {
+  kernels()->linear_bfloat16(pool, m, n, k, a, packed_b, c, epilogue);
+}
+
+bool ck_bfloat16_is_fast(void) {
+#if defined(__x86_64__)
+  return ck_current_isa() == CK_ISA_AVX512 && ck_machine_multiplies_bfloat16();
+#else
+  return false;
+#endif
 }
 
 size_t ck_linear_scratch_bytes(void) { return gemm_a_floats() * sizeof(float); }

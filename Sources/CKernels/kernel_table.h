@@ -15,6 +15,8 @@ typedef struct {
                       bool);
   void (*gemm_pack_b)(ck_pool *, ck_orientation, size_t, size_t, const float *, size_t, float *);
   void (*linear)(ck_pool *, size_t, size_t, size_t, const float *, const float *, float *, const ck_product_epilogue *);
+  void (*gemm_pack_b_bfloat16)(ck_pool *, ck_orientation, size_t, size_t, const float *, size_t, float *);
+  void (*linear_bfloat16)(ck_pool *, size_t, size_t, size_t, const float *, const float *, float *, const ck_product_epilogue *);
   void (*conv_pack)(const ck_conv *, ck_pool *, const float *, float *);
   void (*conv_run)(const ck_conv *, ck_pool *, int, const float *, const ck_operand *, const ck_epilogue *);
   void (*conv_weight_gradient)(const ck_conv *, ck_pool *, int, const ck_operand *, const ck_operand *, float *, float *, float *);
@@ -60,6 +62,9 @@ static inline int ck_parts(int images, int blocks, int threads) {
   if (images <= 0 || images >= threads * 2 || images % threads == 0) return 1;
   return ck_minimum(blocks, ck_ceil_divide(threads * 2, images));
 }
+
+/// True where the processor multiplies pairs of bfloat16 and adds them up in floats (AVX512-BF16).
+bool ck_machine_multiplies_bfloat16(void);
 
 /// A buffer of the calling thread, for products without a pool: grows, and is freed with the thread.
 float *ck_thread_buffer(size_t bytes);

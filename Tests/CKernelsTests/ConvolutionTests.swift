@@ -139,7 +139,7 @@ extension KernelTests {
       let small = Blocked(images: images, channels: Int(shape.channels), positions: Int(shape.height * shape.width))
       let large = Blocked(images: images, channels: Int(shape.filters), positions: Int(shape.out_height * shape.out_width))
       let forward = test.direction == CK_FORWARD, stem = test.algorithm == CK_CONV_STEM
-      let used = stem ? features.subtracting([.second, .secondAffine, .third, .relu, .relu6, .store]) : features
+      let used = stem ? features.subtracting([.second, .secondAffine, .third, .relu, .relu6, .store, .signs]) : features
       let fixture = FusedFixture(input: forward ? small : large, result: forward ? large : small, features: used, numbers: &numbers)
       let picture = numbers.plain(stem ? images * small.channels * small.positions : 0)
       var values = fixture.evaluatedOperand()

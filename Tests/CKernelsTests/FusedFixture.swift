@@ -26,6 +26,9 @@ struct Features: OptionSet, CustomStringConvertible {
   static let silu = Features(rawValue: 1 << 17)
   static let maskSilu = Features(rawValue: 1 << 18)
   static let gate = Features(rawValue: 1 << 19)
+  /// The operand leaves its signs; the mask comes from signs in place of a source.
+  static let signs = Features(rawValue: 1 << 20)
+  static let maskSigns = Features(rawValue: 1 << 21)
 
   var description: String { "features 0x" + String(rawValue, radix: 16) }
 
@@ -44,6 +47,10 @@ struct Features: OptionSet, CustomStringConvertible {
     [.affine, .silu, .store, .maskSilu, .maskAffine, .sumSource, .center],
     [.affine, .silu, .gate, .perImage, .addend, .maskSilu],
     [.affine, .relu, .gate],
+    [.affine, .second, .secondAffine, .relu, .store, .signs, .mask, .maskSigns, .sumSource, .center],
+    [.affine, .second, .third, .relu, .signs, .addend, .mask, .maskSigns, .moreSums, .moreSource],
+    [.affine, .relu6, .signs, .mask6, .maskSigns, .sumSource],
+    [.relu6, .store, .signs, .perImage],
   ]
 }
 
@@ -53,13 +60,16 @@ final class FusedFixture {
   let input: Blocked, result: Blocked
   var operand = ck_operand()
   var epilogue = ck_epilogue()
-  let output: Buffer<Float>, stored: Buffer<Float>, sums: Buffer<Double>, moreSums: Buffer<Double>
+  let output: Buffer<Float>, stored: Buffer<Float>, signs: Buffer<UInt16>, sums: Buffer<Double>, moreSums: Buffer<Double>
   private var kept: [AnyObject] = []
+  /// What the mask's signs were taken of.
+  private var signed: UnsafePointer<Float>?
 
   init(input: Blocked, result: Blocked, features: Features, numbers: inout Numbers) {
     (self.input, self.result, self.features) = (input, result, features)
     output = Buffer(result.count, fill: .nan)
     stored = Buffer(input.count, fill: .nan)
+    signs = Buffer(input.count / 16, fill: 0xAAAA)
     sums = Buffer(result.images * result.paddedChannels * 2, fill: .nan)
     moreSums = Buffer(result.images * result.paddedChannels * 2, fill: .nan)
     makeOperand(&numbers)
@@ -94,6 +104,7 @@ final class FusedFixture {
       operand.gate_stride = input.paddedChannels
     }
     if features.contains(.store) { operand.store = stored.pointer }
+    if features.contains(.signs) { operand.signs = signs.pointer }
   }
 
   private func makeEpilogue(_ numbers: inout Numbers) {
@@ -109,6 +120,7 @@ final class FusedFixture {
       epilogue.mask.activation =
         features.contains(.mask) ? CK_ACTIVATION_RELU : features.contains(.mask6) ? CK_ACTIVATION_RELU6 : CK_ACTIVATION_SILU
       epilogue.mask.source = keep(numbers.blocked(result))
+      if features.contains(.maskSigns) { takeSigns() }
       if features.contains(.maskAffine) { epilogue.mask.affine = affine(result, &numbers) }
     }
     epilogue.sums.sums = sums.pointer
@@ -124,15 +136,27 @@ final class FusedFixture {
     if features.contains(.moreSource) { epilogue.more_sums.source = keep(numbers.blocked(result)) }
   }
 
+  /// The mask's source as signs, a bit per lane.
+  private func takeSigns() {
+    guard let source = epilogue.mask.source else { return }
+    let bits = Buffer<UInt16>(result.count / 16, fill: 0)
+    for index in 0..<result.count where source[index] > 0 && (epilogue.mask.activation == CK_ACTIVATION_RELU || source[index] < 6) {
+      bits.pointer[index / 16] |= 1 << UInt16(index % 16)
+    }
+    kept.append(bits)
+    (signed, epilogue.mask.source, epilogue.mask.signs) = (source, nil, UnsafePointer(bits.pointer))
+  }
+
   func clear() {
     output.fill(.nan)
     stored.fill(.nan)
+    signs.fill(0xAAAA)
     sums.fill(.nan)
     moreSums.fill(.nan)
   }
 
   /// Everything a kernel wrote, for comparisons bit for bit.
-  func written() -> [[UInt8]] { [output.bytes(), stored.bytes(), sums.bytes(), moreSums.bytes()] }
+  func written() -> [[UInt8]] { [output.bytes(), stored.bytes(), signs.bytes(), sums.bytes(), moreSums.bytes()] }
 
   private func apply(_ affine: ck_affine, _ image: Int, _ channel: Int, _ value: Float) -> Double {
     let index = image * affine.image_stride + channel
@@ -175,7 +199,7 @@ final class FusedFixture {
           if let bias = epilogue.bias { value += Double(bias[channel]) }
           if let addend = epilogue.addend { value += Double(addend[index]) }
           largest = max(largest, abs(value))
-          if let source = epilogue.mask.source {
+          if let source = epilogue.mask.source ?? signed {
             let z = apply(epilogue.mask.affine, image, channel, source[index])
             // Float and double may disagree on which side of the bound a value lies that is within rounding of it.
             if abs(z) < 1e-6 || abs(z - 6) < 1e-6 { continue }
@@ -199,6 +223,24 @@ final class FusedFixture {
     checkSums(epilogue.sums, sums, "\(label()): sums")
     if features.contains(.moreSums) { checkSums(epilogue.more_sums, moreSums, "\(label()): more sums") }
     if features.contains(.store), let operandValues { checkStore(operandValues, label()) }
+    if features.contains(.signs), let operandValues { checkSigns(operandValues, label()) }
+  }
+  private func checkSigns(_ expected: Reference, _ label: String) {
+    var wrong = 0
+    for image in 0..<input.images {
+      for channel in 0..<input.channels {
+        for position in 0..<input.positions {
+          let value = expected.values[expected.index(image, channel, position)]
+          let index = input.index(image, channel, position)
+          let bit = signs[index / 16] >> UInt16(index % 16) & 1
+          // Within rounding of a bound, either is right.
+          if (value > 1e-6 || value == 0) && abs(value - 6) > 1e-6 || value == 6 {
+            wrong += (bit == 1) == (value > 0 && (operand.activation == CK_ACTIVATION_RELU || value < 6)) ? 0 : 1
+          }
+        }
+      }
+    }
+    #expect(wrong == 0, "\(label): signs of the operand")
   }
 
   private func checkStore(_ expected: Reference, _ label: String) {

@@ -121,6 +121,10 @@ struct AdaptTests {
     #expect(rows(carried.stdout).dropFirst(50).map { Array($0[2...]) } != rows(alone.stdout).map { Array($0[2...]) })
     let contradictory = try runTTA(["adapt", images, "--quiet", "--verbose"] + common)
     #expect(contradictory.code == 64 && contradictory.stderr.contains("--quiet and --verbose exclude each other"))
+    let rounded = try runTTA(["adapt", images, "--exact", "--precision", "bfloat16"] + common)
+    #expect(rounded.code == 64 && rounded.stderr.contains("--exact and --precision bfloat16 exclude each other"))
+    let half = try runTTA(["adapt", images, "--precision", "half"] + common)
+    #expect(half.code == 64 && half.stderr.contains("expected single, bfloat16, got half"))
   }
 
   @Test func aStoppedStreamGoesOnBitEqual() throws {

@@ -18,7 +18,26 @@ const features combinations[COMBINATIONS] = {
     AFFINE | SILU | STORE | MASK_SILU | MASK_AFFINE | SUM_SOURCE | CENTER,
     AFFINE | SILU | GATE | PER_IMAGE | ADDEND | MASK_SILU,
     AFFINE | RELU | GATE,
+    AFFINE | SECOND | SECOND_AFFINE | RELU | STORE | SIGNS | MASK | MASK_SIGNS | SUM_SOURCE | CENTER,
+    AFFINE | SECOND | THIRD | RELU | SIGNS | ADDEND | MASK | MASK_SIGNS | MORE_SUMS | MORE_SOURCE,
+    AFFINE | RELU6 | SIGNS | MASK6 | MASK_SIGNS | SUM_SOURCE,
+    RELU6 | STORE | SIGNS | PER_IMAGE,
 };
+
+/// The mask's source as signs, a bit per lane.
+static void take_signs(fixture *f) {
+  ck_mask *mask = &f->epilogue.mask;
+  size_t count = blocked_count(f->result);
+  uint16_t *signs = buffer(count / 16 * sizeof *signs);
+  memset(signs, 0, count / 16 * sizeof *signs);
+  for (size_t i = 0; i < count; ++i) {
+    bool passes = mask->source[i] > 0 && (mask->activation == CK_ACTIVATION_RELU || mask->source[i] < 6);
+    signs[i / 16] |= (uint16_t)(passes << i % 16);
+  }
+  f->signed_source = mask->source;
+  mask->source = NULL;
+  mask->signs = signs;
+}
 
 static ck_affine random_affine(layout l, features parts) {
   int images = parts & PER_IMAGE ? l.images : 1;
@@ -54,12 +73,14 @@ fixture make_fixture(layout input, layout result, features parts) {
     f.operand.gate_stride = (size_t)padded(input);
   }
   if (parts & STORE) f.operand.store = f.stored = floats(blocked_count(input));
+  if (parts & SIGNS) f.operand.signs = f.signs = buffer(blocked_count(input) / 16 * sizeof *f.signs);
   f.epilogue.output = f.output = floats(blocked_count(result));
   if (parts & BIAS) f.epilogue.bias = random_channels(result.channels, 1);
   if (parts & ADDEND) f.epilogue.addend = random_blocked(result);
   if (parts & (MASK | MASK6 | MASK_SILU)) {
     f.epilogue.mask.activation = parts & MASK ? CK_ACTIVATION_RELU : parts & MASK6 ? CK_ACTIVATION_RELU6 : CK_ACTIVATION_SILU;
     f.epilogue.mask.source = random_blocked(result);
+    if (parts & MASK_SIGNS) take_signs(&f);
     if (parts & MASK_AFFINE) f.epilogue.mask.affine = random_affine(result, parts);
   }
   f.sums = doubles(sum_count(result));
@@ -106,9 +127,10 @@ double *make_picture(fixture *f) {
   return values;
 }
 
-static double masked(const ck_mask *mask, int image, int channel, size_t index, double value) {
+static double masked(const fixture *f, int image, int channel, size_t index, double value) {
+  const ck_mask *mask = &f->epilogue.mask;
   if (mask->activation == CK_ACTIVATION_NONE) return value;
-  double z = apply(&mask->affine, image, channel, (double)mask->source[index]);
+  double z = apply(&mask->affine, image, channel, (double)(mask->source ? mask->source : f->signed_source)[index]);
   // Float and double may disagree on which side of the bound a value lies that is within rounding of it.
   if (mask->activation != CK_ACTIVATION_SILU && (fabs(z) < 1e-6 || fabs(z - 6) < 1e-6)) return NAN;
   if (mask->activation == CK_ACTIVATION_SILU) return value * (1 / (1 + exp(-z))) * (1 + z * (1 - 1 / (1 + exp(-z))));
@@ -149,7 +171,7 @@ static void check_output(const fixture *f, const double *bare, double tolerance,
         if (f->epilogue.bias) value += (double)f->epilogue.bias[channel];
         if (f->epilogue.addend) value += (double)f->epilogue.addend[index];
         c.largest = fmax(c.largest, fabs(value));
-        value = masked(&f->epilogue.mask, image, channel, index, value);
+        value = masked(f, image, channel, index, value);
         if (!isnan(value)) compare(&c, (double)f->output[index], value);
       }
   expect_close(c, tolerance, "%s: output", label);
@@ -165,6 +187,21 @@ static void check_store(const fixture *f, const double *values, const char *labe
   expect_close(c, 2e-6, "%s: stored operand", label);
 }
 
+static void check_signs(const fixture *f, const double *values, const char *label) {
+  int wrong = 0;
+  for (int image = 0; image < f->input.images; ++image)
+    for (int channel = 0; channel < f->input.channels; ++channel)
+      for (int position = 0; position < f->input.positions; ++position) {
+        double value = values[plain_index(f->input, image, channel, position)];
+        size_t index = blocked_index(f->input, image, channel, position);
+        bool bit = f->signs[index / 16] >> index % 16 & 1;
+        // Within rounding of a bound, either is right.
+        if ((value != 0 && value < 1e-6) || (value != 6 && fabs(value - 6) < 1e-6)) continue;
+        wrong += bit != (value > 0 && (f->operand.activation == CK_ACTIVATION_RELU || value < 6));
+      }
+  expect(wrong == 0, "%s: signs of the operand", label);
+}
+
 void check_fixture(fixture *f, const double *bare, const double *values, double tolerance, const char *label, void (*step)(void *, ck_pool *),
                    void *context) {
   size_t output_bytes = blocked_count(f->result) * sizeof(float), sum_bytes = sum_count(f->result) * sizeof(double);
@@ -174,6 +211,7 @@ void check_fixture(fixture *f, const double *bare, const double *values, double 
     forget(f->output, output_bytes);
     forget(f->sums, sum_bytes);
     if (f->stored) forget(f->stored, blocked_count(f->input) * sizeof(float));
+    if (f->signs) forget(f->signs, blocked_count(f->input) / 16 * sizeof *f->signs);
     if (f->more_sums) forget(f->more_sums, sum_bytes);
     step(context, pools[pool]);
     if (pool == 0) {
@@ -187,4 +225,5 @@ void check_fixture(fixture *f, const double *bare, const double *values, double 
   check_sums(f, &f->epilogue.sums, label);
   if (f->more_sums) check_sums(f, &f->epilogue.more_sums, label);
   if (f->stored && values) check_store(f, values, label);
+  if (f->signs && values) check_signs(f, values, label);
 }

@@ -87,8 +87,15 @@ static double function_slope(ck_row_function function, double x) {
   return function == CK_ROW_GELU ? 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * acos(-1)) : 1;
 }
 
-/// One linear layer with a function's values or slopes in its epilogue, and with or without an addend.
-static void check_linear(size s, ck_row_function function, bool has_addend, bool takes_slopes) {
+/// The nearest number with 8 significant bits, the even one of two: a bfloat16.
+static double nearest_bfloat16(double x) {
+  int exponent;
+  double fraction = frexp(x, &exponent);
+  return ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+}
+
+/// One linear layer with a function's values or slopes in its epilogue, and with or without an addend; `rounds`: of bfloat16.
+static void check_linear(size s, ck_row_function function, bool has_addend, bool takes_slopes, bool rounds) {
   size_t count = s.m * s.n;
   float *a = random_floats(s.m * s.k), *b = random_floats(s.n * s.k), *bias = random_floats(s.n), *addend = random_floats(count);
   float *slopes = random_floats(count), *packed = floats(ck_gemm_packed_count(s.n, s.k)), *got = floats(count), *first = floats(count);
@@ -96,19 +103,30 @@ static void check_linear(size s, ck_row_function function, bool has_addend, bool
   for (size_t i = 0; i < s.m; ++i)
     for (size_t j = 0; j < s.n; ++j) {
       double sum = (double)bias[j] + (has_addend ? (double)addend[i * s.n + j] : 0);
-      for (size_t l = 0; l < s.k; ++l) sum += (double)a[i * s.k + l] * (double)b[j * s.k + l];
+      for (size_t l = 0; l < s.k; ++l) {
+        double left = (double)a[i * s.k + l], right = (double)b[j * s.k + l];
+        sum += rounds ? nearest_bfloat16(left) * nearest_bfloat16(right) : left * right;
+      }
       expected[i * s.n + j] = takes_slopes ? sum * function_slope(function, (double)slopes[i * s.n + j]) : function_value(function, sum);
     }
+  float *columns = floats(s.n * s.k);
+  for (size_t j = 0; j < s.n; ++j)
+    for (size_t l = 0; l < s.k; ++l) columns[l * s.n + j] = b[j * s.k + l];
   reserve(ck_linear_scratch_bytes());
   EACH_SET(set)
     for (int pool = 0; pool < POOLS; ++pool) {
       forget(got, count * sizeof(float));
-      ck_gemm_pack_b(pools[pool], CK_TRANSPOSED, s.n, s.k, b, s.k, packed);
+      void (*pack)(ck_pool *, ck_orientation, size_t, size_t, const float *, size_t, float *) = rounds ? ck_gemm_pack_b_bfloat16 : ck_gemm_pack_b;
+      if (has_addend) {
+        pack(pools[pool], CK_TRANSPOSED, s.n, s.k, b, s.k, packed);
+      } else {
+        pack(pools[pool], CK_NORMAL, s.n, s.k, columns, s.n, packed);
+      }
       float *values = function == CK_ROW_NONE || takes_slopes ? NULL : got;
       ck_product_epilogue epilogue = {bias, has_addend ? addend : NULL, function, values, takes_slopes ? slopes : NULL};
-      ck_linear(pools[pool], s.m, s.n, s.k, a, packed, got, &epilogue);
-      expect_close(compare_floats(got, expected, count), tolerance(s.k), "%s linear %zu × %zu × %zu, function %d, slopes %d", set_name(set),
-                   s.m, s.n, s.k, function, takes_slopes);
+      (rounds ? ck_linear_bfloat16 : ck_linear)(pools[pool], s.m, s.n, s.k, a, packed, got, &epilogue);
+      expect_close(compare_floats(got, expected, count), tolerance(s.k), "%s linear %zu × %zu × %zu, function %d, slopes %d, bfloat16 %d",
+                   set_name(set), s.m, s.n, s.k, function, takes_slopes, rounds);
       if (pool == 0) memcpy(first, got, count * sizeof(float));
       expect(memcmp(first, got, count * sizeof(float)) == 0, "%s linear %zu × %zu × %zu: the same bits with any number of workers",
              set_name(set), s.m, s.n, s.k);
@@ -117,15 +135,17 @@ static void check_linear(size s, ck_row_function function, bool has_addend, bool
 }
 
 void test_linear(void) {
-  static const size cases[] = {{1, 32, 5}, {13, 40, 384}, {120, 17, 400}, {37, 100, 20}};
-  begin_group("linear layers");
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i)
-    for (int function = CK_ROW_NONE; function <= CK_ROW_GELU; ++function)
-      for (int variant = 0; variant < 4; ++variant) {
-        if (function == CK_ROW_NONE && variant & 2) continue;
-        seed((unsigned)(i * 12 + (size_t)(function * 4 + variant)));
-        check_linear(cases[i], (ck_row_function)function, variant & 1, variant & 2);
-      }
+  static const size cases[] = {{1, 32, 5}, {13, 40, 384}, {120, 17, 400}, {37, 100, 20}, {15, 33, 801}};
+  for (int rounds = 0; rounds < 2; ++rounds) {
+    begin_group(rounds ? "linear layers of bfloat16" : "linear layers");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i)
+      for (int function = CK_ROW_NONE; function <= CK_ROW_GELU; ++function)
+        for (int variant = 0; variant < 4; ++variant) {
+          if (function == CK_ROW_NONE && variant & 2) continue;
+          seed((unsigned)(i * 12 + (size_t)(function * 4 + variant)));
+          check_linear(cases[i], (ck_row_function)function, variant & 1, variant & 2, rounds);
+        }
+  }
 }
 
 typedef struct {

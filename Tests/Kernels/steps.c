@@ -63,7 +63,7 @@ static void check_plain_results(step_size s, fixture *f, const double *values, c
 static void check_step(step_size s, features parts) {
   seed((unsigned)s.channels);
   layout l = layout_of(s);
-  fixture f = make_fixture(l, l, parts & ~STORE);
+  fixture f = make_fixture(l, l, parts);
   double *values = evaluated_operand(&f), *spread = doubles(plain_count(l));
   float *gradient = random_floats((size_t)s.images * (size_t)s.channels);
   for (size_t i = 0; i < plain_count(l); ++i) spread[i] = (double)gradient[i / (size_t)l.positions] / l.positions;
@@ -71,7 +71,7 @@ static void check_step(step_size s, features parts) {
     char name[96];
     snprintf(name, sizeof name, "%s %d×%d×%d×%d parts 0x%x", set_name(set), s.images, s.channels, s.height, s.width, (unsigned)parts);
     step_context context = {s, &f, gradient, NULL};
-    check_fixture(&f, values, NULL, 2e-6, name, run_elementwise, &context);
+    check_fixture(&f, values, values, 2e-6, name, run_elementwise, &context);
     check_fixture(&f, spread, NULL, 2e-6, name, run_average_gradient, &context);
     check_plain_results(s, &f, values, name);
   }

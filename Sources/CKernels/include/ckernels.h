@@ -80,6 +80,14 @@ typedef struct {
 void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
                const ck_product_epilogue *epilogue);
 size_t ck_linear_scratch_bytes(void);
+/// The same with A and B rounded to bfloat16 and their products summed in floats. Everywhere the same rounding; only where the processor multiplies
+/// pairs of bfloat16 (ck_bfloat16_is_fast) is it worth something. B is packed by ck_gemm_pack_b_bfloat16, and takes no more memory than
+/// ck_gemm_packed_count.
+void ck_linear_bfloat16(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
+                        const ck_product_epilogue *epilogue);
+void ck_gemm_pack_b_bfloat16(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b);
+/// True where the calling thread's instruction set has it in hardware: about twice the speed of floats.
+bool ck_bfloat16_is_fast(void);
 /// The same as ck_gemm on the calling thread through OpenBLAS: what it does not beat, and benchmarks side by side.
 void ck_blas_gemm(ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
                   const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate);
@@ -116,7 +124,7 @@ typedef struct {
 /// Forward: x is a raw convolution output with its norm, second a shortcut with or without a norm.
 /// Backward: x the gradient that arrives (scale A, shift C), second the raw output of the norm (scale B), third a further gradient.
 /// gate: one factor per image and channel (squeeze and excitation), channels a multiple of 16; not together with second, third or store.
-/// store overlaps neither the operand's inputs nor the output.
+/// store overlaps neither the operand's inputs nor the output. signs are what the mask of a RELU or RELU6 needs later, in a 32nd of the memory.
 typedef struct {
   const float *x;
   ck_affine affine;
@@ -126,15 +134,18 @@ typedef struct {
   ck_activation activation;
   const float *gate;  // [image][channel], or NULL: 1
   size_t gate_stride;  // floats from one image's factors to the next
-  float *store;  // where the evaluated value is kept as well (blocked, unpadded in space), or NULL
+  float *store;     // where the evaluated value is kept as well (blocked, unpadded in space), or NULL
+  uint16_t *signs;  // [image][channel / 16][row][column], or NULL: a bit for each of 16 channels where the value is > 0 (RELU6: and < 6)
 } ck_operand;
 
 /// Which derivative a result v is multiplied by: that of the activation at `source` through `affine`. For RELU and RELU6 it is a mask, 1 where the
-/// source is > 0 (and < 6), and a stored activation value serves as source with the identity affine as well; for SILU it does not.
+/// source is > 0 (and < 6), and a stored activation value serves as source with the identity affine as well, or the signs that an operand left;
+/// for SILU neither does.
 typedef struct {
   ck_activation activation;  // NONE: no mask
   const float *source;
   ck_affine affine;
+  const uint16_t *signs;  // instead of source, or NULL
 } ck_mask;
 
 /// Sums over one image's positions, per channel, written to sums[image][channel][2], channels padded to whole blocks:
@@ -215,7 +226,7 @@ size_t ck_conv_weight_gradient_scratch_bytes(const ck_conv *conv);
 // MARK: - Other fused steps (blocked layout)
 
 /// Evaluates an operand into an epilogue, element by element: materialises values, joins gradients, takes moments.
-/// epilogue->output may be NULL (sums only), or one of the operand's inputs. operand->store is ignored.
+/// epilogue->output may be NULL (sums only), or one of the operand's inputs.
 void ck_elementwise(ck_pool *pool, int n, int channels, int height, int width, const ck_operand *operand, const ck_epilogue *epilogue);
 /// plain → blocked, padded lanes zero.
 void ck_to_blocked(ck_pool *pool, int n, int channels, int height, int width, const float *plain, float *blocked);

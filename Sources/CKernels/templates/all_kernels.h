@@ -5,6 +5,7 @@
 //   PIECE_BLOCKS, PIECE_SIZES          output blocks and positions of a convolution's product (positions × blocks accumulators)
 //   OUTER_CHANNELS                     input channels of a weight gradient that stay in registers: 2, 4, 8 or 16
 //   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
+//   GEMM_HAS_PAIRS      1 where gemm_pairs.h is included behind this file, with a target that multiplies pairs of bfloat16
 //   GEMM_USES_BLAS      1 where ck_gemm goes to OpenBLAS
 //   PEAK_CHAINS         independent sums of the peak loop
 //   KERNEL_TABLE        the table's name
@@ -26,6 +27,7 @@
 #include "conv_run.h"
 #include "conv_weight_gradient.h"
 #include "conv_weights.h"
+#include "bfloat16.h"
 #include "gemm.h"
 #include "attention.h"
 #include "elementwise.h"
@@ -40,6 +42,8 @@ const ck_kernel_table KERNEL_TABLE = {
     .gemm_packed = gemm_packed,
     .gemm_pack_b = gemm_pack_b,
     .linear = linear,
+    .gemm_pack_b_bfloat16 = gemm_pack_b_bfloat16,
+    .linear_bfloat16 = linear_bfloat16,
     .conv_pack = conv_pack,
     .conv_run = conv_run,
     .conv_weight_gradient = conv_weight_gradient,

@@ -115,9 +115,9 @@ static void depthwise_block(const conv_job *job, size_t image, int block, float 
       pending = 0;
     }
   }
-  // Rows that no result reads are evaluated for operand.store alone.
-  for (; view.store && packed < g->packed_rows; ++packed) pack_row(&view, g, packed, ring);
-  if (view.store) keep_uncovered(&view, g, ring);
+  // Rows that no result reads are evaluated for what operands keep alone.
+  for (; keeps_values(&view) && packed < g->packed_rows; ++packed) pack_row(&view, g, packed, ring);
+  if (keeps_values(&view)) keep_uncovered(&view, g, ring);
   write_totals(job->epilogue, image, block, g->out_blocks, &totals);
 }
 

@@ -1,6 +1,6 @@
 // Packing: evaluates an operand's image into a padded copy that stays in the L2 cache while its convolution reads it.
 
-/// Evaluates what the padded copy leaves out (positions that no result reads), for operand.store alone.
+/// Evaluates what the padded copy leaves out (positions that no result reads), for operand.store and signs alone.
 static void keep_uncovered(const block_operand *operand, const ck_conv_geometry *g, float *row_buffer) {
   int covered_rows = ck_minimum(g->in_height, g->packed_rows - g->border_top);
   int covered_columns = ck_minimum(g->in_width, g->packed_columns * g->column_phases - g->border_left);
@@ -35,5 +35,5 @@ static void pack_block(const ck_operand *operand, size_t image, int block, const
   size_t positions = (size_t)g->in_height * (size_t)g->in_width, row_floats = (size_t)g->column_phases * (size_t)g->packed_columns * CK_LANES;
   block_operand view = operand_block(operand, image, block, g->in_blocks, positions, keep);
   for (int r = 0; r < g->packed_rows; ++r) pack_row(&view, g, r, packed + (size_t)r * row_floats);
-  if (view.store) keep_uncovered(&view, g, row_buffer);
+  if (keeps_values(&view)) keep_uncovered(&view, g, row_buffer);
 }

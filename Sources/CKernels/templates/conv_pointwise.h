@@ -85,8 +85,8 @@ static void pointwise_unit(void *context, int unit, int worker) {
   for (int block = 0; block < g->in_blocks; ++block) {
     size_t plane = (size_t)g->in_height * (size_t)g->in_width;
     views[block] = operand_block(job->operand, image, block, g->in_blocks, plane, keep);
-    if (views[block].store && !every_position_read) {
-      // A stride skips positions that operand.store still wants: they are all evaluated once, apart from the product.
+    if (keeps_values(&views[block]) && !every_position_read) {
+      // A stride skips positions that operand.store and signs still want: they are all evaluated once, apart from the product.
       for (int y = 0; y < g->in_height; ++y)
         evaluate_run(&views[block], (size_t)y * (size_t)g->in_width * CK_LANES, CK_LANES, g->in_width, (float *)(totals + g->out_blocks));
       views[block] = operand_block(job->operand, image, block, g->in_blocks, plane, false);

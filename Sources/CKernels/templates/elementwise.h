@@ -33,7 +33,7 @@ static void run_elementwise(ck_pool *pool, elementwise_job *job, int channels, i
 
 static void evaluate_block(const elementwise_job *job, size_t image, int block) {
   _Alignas(64) float values[EVALUATED_POSITIONS * CK_LANES];
-  block_operand operand = operand_block(job->operand, image, block, job->blocks, job->positions, false);
+  block_operand operand = operand_block(job->operand, image, block, job->blocks, job->positions, true);
   block_epilogue epilogue = epilogue_block(job->epilogue, image, block, job->blocks, job->positions);
   block_totals totals = {0};
   region_sums sums;

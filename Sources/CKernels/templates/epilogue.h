@@ -10,6 +10,7 @@ enum { REGION_POSITIONS = 128 };
 typedef struct {
   float *output;
   const float *addend, *mask_source, *sum_source, *more_source;
+  const uint16_t *mask_signs;
   v16 bias, mask_scale, mask_shift, center, more_center;
   bool has_bias, has_sums, has_more;
   ck_activation activation;
@@ -36,9 +37,13 @@ INLINE block_epilogue epilogue_block(const ck_epilogue *epilogue, size_t image, 
   }
   if (epilogue->addend) result.addend = epilogue->addend + base;
   if (mask->activation != CK_ACTIVATION_NONE) {
-    result.mask_source = mask->source + base;
-    result.mask_scale = affine_part(mask->affine.scale, mask->affine.image_stride, image, block, 1);
-    result.mask_shift = affine_part(mask->affine.shift, mask->affine.image_stride, image, block, 0);
+    if (mask->signs) {
+      result.mask_signs = mask->signs + base / CK_LANES;
+    } else {
+      result.mask_source = mask->source + base;
+      result.mask_scale = affine_part(mask->affine.scale, mask->affine.image_stride, image, block, 1);
+      result.mask_shift = affine_part(mask->affine.shift, mask->affine.image_stride, image, block, 0);
+    }
   }
   if (sums->sums) {
     result.has_sums = true;
@@ -89,7 +94,13 @@ INLINE void epilogue_group(const block_epilogue *epilogue, region_sums *sums, v1
   if (epilogue->addend) {
     EACH_RESULT values[i * columns + j] += load(AT(epilogue->addend));
   }
-  if (epilogue->activation != CK_ACTIVATION_NONE) {
+  if (epilogue->mask_signs) {
+    const uint16_t *signs = epilogue->mask_signs + offset / CK_LANES;
+    EACH_RESULT {
+      uint16_t bits = signs[(size_t)i * (row_stride / CK_LANES) + (size_t)j * (column_stride / CK_LANES)];
+      values[i * columns + j] = where_bits(bits, values[i * columns + j]);
+    }
+  } else if (epilogue->activation != CK_ACTIVATION_NONE) {
     const float *source = epilogue->mask_source;
     v16 scale = epilogue->mask_scale, shift = epilogue->mask_shift;
     if (epilogue->activation == CK_ACTIVATION_RELU) {

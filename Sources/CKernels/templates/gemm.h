@@ -15,6 +15,9 @@ typedef struct {
   float *a_scratch;        // without a pool
   ck_pool *pool;
   size_t block_rows, block_panels, row_blocks;
+  // k counts words of A's rows and of packed B: a float, or a pair of bfloat16.
+  enum { GEMM_FLOATS, GEMM_ROUNDED_FLOATS, GEMM_BFLOAT16_PAIRS } words;
+  size_t row_floats;  // of A, where the words are not plain floats
 } gemm_job;
 
 /// What the kernel does with its sums.
@@ -28,8 +31,8 @@ typedef struct {
 /// Results are asked for before long sums (3 % on ViT-S); short ones are over before the lines arrive.
 enum { GEMM_PREFETCH_DEPTH = 128 };
 
-#define DEFINE_GEMM_KERNEL(R, P)                                                                                                        \
-  static __attribute__((noinline)) void gemm_kernel_##R##_##P(size_t depth, const float *a, const float *b, size_t panel_stride,        \
+#define DEFINE_GEMM_KERNEL(NAME, MULTIPLY_ADD, R, P)                                                                                    \
+  static __attribute__((noinline)) void NAME##_##R##_##P(size_t depth, const float *a, const float *b, size_t panel_stride,        \
                                                               const gemm_target *target) {                                              \
     if (depth >= GEMM_PREFETCH_DEPTH)                                                                                                   \
       UNROLLED for (int r = 0; r < R; ++r)                                                                                              \
@@ -41,7 +44,7 @@ enum { GEMM_PREFETCH_DEPTH = 128 };
       UNROLLED for (int p = 0; p < P; ++p) w[p] = load(b + (size_t)p * panel_stride + i * CK_LANES);                                    \
       UNROLLED for (int r = 0; r < R; ++r) {                                                                                            \
         v16 x = splat(a[r * GEMM_ROW_STRIDE + i]);                                                                                      \
-        UNROLLED for (int p = 0; p < P; ++p) sum[r * P + p] = multiply_add(x, w[p], sum[r * P + p]);                                    \
+        UNROLLED for (int p = 0; p < P; ++p) sum[r * P + p] = MULTIPLY_ADD(x, w[p], sum[r * P + p]);                                    \
       }                                                                                                                                 \
     }                                                                                                                                   \
     UNROLLED for (int p = 0; p < P; ++p) {                                                                                              \
@@ -56,11 +59,11 @@ enum { GEMM_PREFETCH_DEPTH = 128 };
   }
 typedef void (*gemm_kernel)(size_t depth, const float *a, const float *b, size_t panel_stride, const gemm_target *target);
 
-#define DEFINE_GEMM_KERNELS_1(R) DEFINE_GEMM_KERNEL(R, 1)
+#define DEFINE_GEMM_KERNELS_1(R) DEFINE_GEMM_KERNEL(gemm_kernel, multiply_add, R, 1)
 #define GEMM_ENTRY_1(R) gemm_kernel_##R##_1,
 GEMM_ROW_SIZES(DEFINE_GEMM_KERNELS_1)
 #if GEMM_PANELS == 2
-#define DEFINE_GEMM_KERNELS_2(R) DEFINE_GEMM_KERNEL(R, 2)
+#define DEFINE_GEMM_KERNELS_2(R) DEFINE_GEMM_KERNEL(gemm_kernel, multiply_add, R, 2)
 #define GEMM_ENTRY_2(R) gemm_kernel_##R##_2,
 GEMM_ROW_SIZES(DEFINE_GEMM_KERNELS_2)
 #endif
@@ -73,8 +76,39 @@ static const gemm_kernel gemm_kernels[GEMM_PANELS][GEMM_SIZE_COUNT] = {
 #endif
 };
 
+#if GEMM_HAS_PAIRS
+// The same kernels over pairs, behind the other templates: they need one more feature of the processor.
+static const gemm_kernel gemm_pair_kernels[GEMM_PANELS][GEMM_SIZE_COUNT];
+INLINE const gemm_kernel *kernels_of(const gemm_job *job, size_t panels) {
+  return job->words == GEMM_BFLOAT16_PAIRS ? gemm_pair_kernels[panels - 1] : gemm_kernels[panels - 1];
+}
+#else
+INLINE const gemm_kernel *kernels_of(const gemm_job *job, size_t panels) {
+  (void)job;
+  return gemm_kernels[panels - 1];
+}
+#endif
+
+/// Floats of A as they go into words: rounded to bfloat16 and back, or two at a time in one word, the first in the lower half; 0 behind the last.
+static void gemm_pack_rounded(const gemm_job *job, size_t row, size_t rows, size_t first, size_t depth, float *packed) {
+  size_t floats = job->words == GEMM_BFLOAT16_PAIRS ? 2 : 1, begin = first * floats;
+  size_t count = job->row_floats - begin < depth * floats ? job->row_floats - begin : depth * floats;
+  for (size_t r = 0; r < rows; ++r, packed += GEMM_ROW_STRIDE) {
+    const float *source = job->a + (row + r) * job->lda + begin;
+    if (floats == 2) {
+      pair_bfloat16(source, count, packed);
+    } else {
+      round_bfloat16(source, count, packed);
+    }
+  }
+}
+
 /// Copies a block of A to rows of GEMM_ROW_STRIDE.
 static void gemm_pack_a(const gemm_job *job, size_t row, size_t rows, size_t first, size_t depth, float *packed) {
+  if (job->words != GEMM_FLOATS) {
+    gemm_pack_rounded(job, row, rows, first, depth, packed);
+    return;
+  }
   if (job->a_orientation == CK_NORMAL) {
     for (size_t r = 0; r < rows; ++r) memcpy(packed + r * GEMM_ROW_STRIDE, job->a + (row + r) * job->lda + first, depth * sizeof(float));
     return;
@@ -116,10 +150,10 @@ static void gemm_pack_panel(ck_orientation orientation, size_t n, const float *b
 }
 
 /// The last panel of a row of results may be cut: it is computed in a full buffer, then its columns are added one by one.
-static void gemm_cut_panel(size_t depth, const float *a, const float *b, size_t rows_index, size_t columns, const gemm_target *target) {
+static void gemm_cut_panel(const gemm_job *job, size_t depth, const float *a, const float *b, size_t rows_index, size_t columns, const gemm_target *target) {
   _Alignas(64) float full[GEMM_BLOCK_ROWS * CK_LANES];
   gemm_target bare = {full, CK_LANES, NULL, false};
-  gemm_kernels[0][rows_index](depth, a, b, 0, &bare);
+  kernels_of(job, 1)[rows_index](depth, a, b, 0, &bare);
   for (int r = 0; r < gemm_row_sizes[rows_index]; ++r) {
     for (size_t j = 0; j < columns; ++j) {
       float *c = target->c + (size_t)r * target->ldc + j;
@@ -139,9 +173,10 @@ static upcoming_operand gemm_upcoming(const gemm_job *job, size_t row, size_t ro
     if (!job->pool || row >= job->m) return next;
     rows = job->m - row < job->block_rows ? job->m - row : job->block_rows;
   }
-  next.streams[0] = job->a + row * job->lda + first;
+  size_t floats = job->words == GEMM_BFLOAT16_PAIRS ? 2 : 1;
+  next.streams[0] = job->a + row * job->lda + first * floats;
   next.blocks = (int)rows;
-  next.lines = (int)(((job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH) + CK_LANES - 1) / CK_LANES);
+  next.lines = (int)(((job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH) * floats + CK_LANES - 1) / CK_LANES);
   return next;
 }
 
@@ -205,9 +240,9 @@ static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t pane
         gemm_target target = {job->c + (row + r) * job->ldc + column, job->ldc, first == 0 && job->bias ? job->bias + column : NULL,
                               job->accumulate || first > 0};
         if (cut) {
-          gemm_cut_panel(depth, a_block + r * GEMM_ROW_STRIDE, b, index, job->n - column, &target);
+          gemm_cut_panel(job, depth, a_block + r * GEMM_ROW_STRIDE, b, index, job->n - column, &target);
         } else {
-          gemm_kernels[panels - 1][index](depth, a_block + r * GEMM_ROW_STRIDE, b, job->panel_stride, &target);
+          kernels_of(job, panels)[index](depth, a_block + r * GEMM_ROW_STRIDE, b, job->panel_stride, &target);
         }
         if (finishes) gemm_finish(job, row + r, (size_t)gemm_row_sizes[index], column, cut ? job->n - column : panels * CK_LANES);
         r += (size_t)gemm_row_sizes[index];
@@ -359,6 +394,49 @@ static void linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, 
   ck_blas_gemm_on_pool(pool, CK_NORMAL, CK_NORMAL, m, n, k, a, k, packed_b, n, c, n, epilogue->bias, false);
   if (more) ck_pool_run(pool, (int)m, gemm_finish_unit, &job);
 }
+
+// MARK: - bfloat16
+
+/// True where products of pairs are one instruction.
+static bool multiplies_pairs(void) { return GEMM_HAS_PAIRS && ck_machine_multiplies_bfloat16(); }
+
+static void gemm_round_unit(void *context, int unit, int worker) {
+  const gemm_pack_job *pack = context;
+  enum { PIECE = 64 };
+  (void)worker;
+  _Alignas(64) float rows[PIECE * CK_LANES];
+  size_t column = (size_t)unit * CK_LANES, k = pack->depth;
+  bool pairs = pack->job->words == GEMM_BFLOAT16_PAIRS;
+  float *packed = pack->packed + (size_t)unit * (pairs ? (k + 1) / 2 : k) * CK_LANES;
+  for (size_t first = 0; first < k; first += PIECE) {
+    size_t depth = k - first < PIECE ? k - first : PIECE;
+    gemm_pack_panel(pack->job->b_orientation, pack->job->n, pack->job->b, pack->job->ldb, column, first, depth, rows);
+    for (size_t i = 0; i < depth; i += pairs ? 2 : 1, packed += CK_LANES) {
+      v16 row = load(rows + i * CK_LANES);
+      v16 second = pairs && i + 1 < depth ? load(rows + (i + 1) * CK_LANES) : splat(0);
+      store(packed, pairs ? pair_lanes(row, second) : (v16)bfloat16_bits(row));
+    }
+  }
+}
+
+static void gemm_pack_b_bfloat16(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
+  gemm_job whole = {.b_orientation = b_orientation, .n = n, .k = k, .ldb = ldb, .b = b,
+                    .words = multiplies_pairs() ? GEMM_BFLOAT16_PAIRS : GEMM_ROUNDED_FLOATS};
+  gemm_pack_job pack = {&whole, 0, k, 0, packed_b};
+  ck_pool_run(pool, (int)gemm_panels(n), gemm_round_unit, &pack);
+}
+
+static void linear_bfloat16(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
+                            const ck_product_epilogue *epilogue) {
+  bool more = epilogue->addend || epilogue->function != CK_ROW_NONE, pairs = multiplies_pairs();
+  size_t words = pairs ? (k + 1) / 2 : k;
+  gemm_job job = {.a_orientation = CK_NORMAL, .m = m, .n = n, .k = words, .lda = k, .ldc = n, .a = a, .bias = epilogue->bias, .c = c,
+                  .epilogue = more ? epilogue : NULL, .packed_b = packed_b, .panel_stride = words * CK_LANES, .pool = pool,
+                  .words = pairs ? GEMM_BFLOAT16_PAIRS : GEMM_ROUNDED_FLOATS, .row_floats = k};
+  gemm_run_packed(&job, pool);
+}
+
+// MARK: - Packing
 
 /// For OpenBLAS, packed means row-major: it packs by itself.
 static void gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {

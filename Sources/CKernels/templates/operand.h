@@ -1,17 +1,18 @@
 // Operands: values that are evaluated while they are read,  gate · activation( affine(x) + second_affine(second) + third ).
 //
 // An operand is narrowed to one channel block of one image, then evaluated in runs of positions. Which parts exist is a constant
-// inside each loop (36 combinations), so that a plain "affine, relu" costs a load, a multiply-add, a maximum and a store.
+// inside each loop (52 combinations), so that a plain "affine, relu" costs a load, a multiply-add, a maximum and a store.
 
 /// An operand's view of one block of one image.
 typedef struct {
   const float *x, *second, *third;
   float *store;
+  uint16_t *signs;
   v16 scale, shift, second_scale, gate;
   unsigned kind;
 } block_operand;
 
-enum { OPERAND_SECOND = 1, OPERAND_THIRD = 2, OPERAND_RELU = 4, OPERAND_RELU6 = 8, OPERAND_STORE = 16, OPERAND_SILU = 32, OPERAND_GATE = 64 };
+enum { OPERAND_SECOND = 1, OPERAND_THIRD = 2, OPERAND_RELU = 4, OPERAND_RELU6 = 8, OPERAND_STORE = 16, OPERAND_SILU = 32, OPERAND_GATE = 64, OPERAND_SIGNS = 128 };
 
 /// The set of one block of one image, `otherwise` where there is none.
 INLINE v16 affine_part(const float *values, size_t image_stride, size_t image, int block, float otherwise) {
@@ -45,6 +46,10 @@ INLINE block_operand operand_block(const ck_operand *operand, size_t image, int 
     result.store = operand->store + base;
     result.kind |= OPERAND_STORE;
   }
+  if (operand->signs && keep) {
+    result.signs = operand->signs + base / CK_LANES;
+    result.kind |= OPERAND_SIGNS;
+  }
   return result;
 }
 
@@ -59,9 +64,17 @@ INLINE void evaluate_loop(const block_operand *operand, size_t offset, size_t st
     if (kind & OPERAND_SILU) value = silu(value);
     if (kind & OPERAND_GATE) value *= gate;
     if (kind & OPERAND_STORE) store(operand->store + offset, value);
+    if (kind & OPERAND_SIGNS) {
+      i16 positive = value > splat(0);
+      if (kind & OPERAND_RELU6) positive &= value < splat(6);
+      operand->signs[offset / CK_LANES] = lane_bits(positive);
+    }
     store(target, value);
   }
 }
+
+/// True where the operand leaves something for later at each position that is evaluated.
+INLINE bool keeps_values(const block_operand *operand) { return operand->kind & (OPERAND_STORE | OPERAND_SIGNS); }
 
 /// Evaluates `count` positions from `offset` on (floats inside the block's plane), `step` floats apart, into consecutive vectors of `target`.
 static void evaluate_run(const block_operand *operand, size_t offset, size_t step, int count, float *target) {
@@ -77,6 +90,10 @@ static void evaluate_run(const block_operand *operand, size_t offset, size_t ste
     EVALUATE_PARTS(OPERAND_STORE)
     EVALUATE_PARTS((OPERAND_STORE | OPERAND_RELU))
     EVALUATE_PARTS((OPERAND_STORE | OPERAND_RELU6))
+    EVALUATE_PARTS((OPERAND_SIGNS | OPERAND_RELU))
+    EVALUATE_PARTS((OPERAND_SIGNS | OPERAND_RELU6))
+    EVALUATE_PARTS((OPERAND_SIGNS | OPERAND_STORE | OPERAND_RELU))
+    EVALUATE_PARTS((OPERAND_SIGNS | OPERAND_STORE | OPERAND_RELU6))
     EVALUATE_PARTS(OPERAND_SILU)
     EVALUATE_PARTS((OPERAND_STORE | OPERAND_SILU))
     EVALUATE(OPERAND_GATE)

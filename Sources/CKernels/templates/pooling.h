@@ -89,8 +89,8 @@ static void pooling_block(const pooling_job *job, size_t image, int block, float
       pending = 0;
     }
   }
-  // Rows below the last window are evaluated for operand.store alone.
-  for (; operand.store && evaluated < s->height; ++evaluated)
+  // Rows below the last window are evaluated for what operands keep alone.
+  for (; keeps_values(&operand) && evaluated < s->height; ++evaluated)
     evaluate_run(&operand, (size_t)evaluated * (size_t)s->width * CK_LANES, CK_LANES, s->width, ring_row(job, rows, evaluated));
   flush_region(&epilogue, &sums, &totals);
   write_totals(job->epilogue, image, block, job->blocks, &totals);

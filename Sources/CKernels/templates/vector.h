@@ -36,6 +36,20 @@ INLINE v16 relu6(v16 v) {
   return (splat(6) < positive) ? splat(6) : positive;
 }
 
+/// A bit for each lane where the mask (a comparison) holds, the first lane lowest.
+INLINE uint16_t lane_bits(i16 mask) {
+  typedef bool lanes __attribute__((ext_vector_type(16)));
+  lanes packed = __builtin_convertvector(mask, lanes);
+  uint16_t bits;
+  memcpy(&bits, &packed, sizeof bits);
+  return bits;
+}
+/// v where the lane's bit is set, else 0.
+INLINE v16 where_bits(uint16_t bits, v16 v) {
+  const i16 each = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
+  return (((i16)(int)bits & each) != 0) ? v : splat(0);
+}
+
 /// total[0 ..< 16] += v, in double.
 INLINE void add_to_doubles(double *total, v16 v) {
   d8 low = __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7), d8);

@@ -14,6 +14,8 @@ public final class Executor {
   public let lowering: Lowering
   /// What backwards compute again.
   public let recomputation: Recomputation
+  /// How factors of products with frozen linear layers are rounded.
+  public let precision: Precision
   /// Number of worker threads, the calling one included.
   public var threads: Int { pool.threads }
   let pool: WorkerPool
@@ -36,9 +38,11 @@ public final class Executor {
   public var profile: [String: Double]?
 
   /// An executor with its own threads; they default to the processors this process may use.
-  public init(threads: Int? = nil, lowering: Lowering = .fast, recomputation: Recomputation = .automatic) {
+  public init(
+    threads: Int? = nil, lowering: Lowering = .fast, recomputation: Recomputation = .automatic, precision: Precision = .single
+  ) {
     pool = WorkerPool(threads: threads ?? Self.processorCount)
-    (self.lowering, self.recomputation) = (lowering, recomputation)
+    (self.lowering, self.recomputation, self.precision) = (lowering, recomputation, precision)
   }
   /// Processors this process may use.
   public static var processorCount: Int { Int(ck_processor_count()) }
@@ -95,7 +99,7 @@ public final class Executor {
       throw TTAError(.invalidData, "images: expected n×\(program.graph.inputShape), got \(images.shape)")
     }
     let parameters = try program.graph.applying(options.inputs, to: parameters)
-    let key = PlanKey(options, set, lowering, recomputation)
+    let key = PlanKey(options, set, lowering, recomputation, precision)
     let plan = try program.plan(for: key, images: max(1, images.count))
     try pool.reserve(scratchBytes: plan.scratchBytes)
     let region = try takeRegion(plan.arenaBytes)

@@ -74,6 +74,7 @@ struct Frame: ~Copyable {
     base + plan.offsets[buffer.index] + firstImage * plan.strides[buffer.index]
   }
   func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { raw(buffer).assumingMemoryBound(to: Float.self) }
+  func signs(_ buffer: BufferID) -> UnsafeMutablePointer<UInt16> { raw(buffer).assumingMemoryBound(to: UInt16.self) }
   func doubles(_ buffer: BufferID) -> UnsafeMutablePointer<Double> { raw(buffer).assumingMemoryBound(to: Double.self) }
   func reading(_ buffer: BufferID) -> UnsafePointer<Float> {
     buffer == .images ? input + firstImage * program.graph.inputShape.elementCount : UnsafePointer(floats(buffer))

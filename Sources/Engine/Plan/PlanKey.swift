@@ -1,5 +1,7 @@
 // What a plan is compiled for.
 
+internal import CKernels
+
 /// What execution may use: operators one by one; fused direct kernels; everything, Winograd included.
 public enum Lowering: String, Codable, Sendable, CaseIterable {
   /// One operator after the other, plain layout.
@@ -21,6 +23,17 @@ public enum Recomputation: String, Codable, Sendable, CaseIterable {
   case never
 }
 
+/// How factors of products with frozen linear layers are rounded; sums are floats either way.
+public enum Precision: String, Codable, Sendable, CaseIterable {
+  /// Not at all.
+  case single
+  /// To bfloat16, 8 significant bits: twice the speed where the processor multiplies pairs of them, about 0.3 % of an activation's size in error.
+  case bfloat16
+
+  /// True where this machine gains by bfloat16.
+  public static var bfloat16IsFast: Bool { ck_bfloat16_is_fast() }
+}
+
 /// What a plan was compiled for. The batch size is not in it: a plan has a capacity and runs any n up to it; a larger n recompiles once.
 struct PlanKey: Hashable, Sendable {
   /// Kinds of statistics that need different steps; weights of a blend are run-time arguments.
@@ -33,12 +46,15 @@ struct PlanKey: Hashable, Sendable {
   var taps: [Tap]
   var lowering: Lowering
   var recomputation: Recomputation
+  var precision: Precision
 
-  init(_ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering, _ recomputation: Recomputation) {
+  init(
+    _ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering, _ recomputation: Recomputation, _ precision: Precision
+  ) {
     statistics = options.statistics.planKind
     (reportsMoments, differentiatesImages) = (options.reportsMoments, options.differentiatesImages)
     taps = options.taps.subtracting([.logits]).union([options.scores]).sorted()
-    (self.differentiated, self.lowering, self.recomputation) = (differentiated, lowering, recomputation)
+    (self.differentiated, self.lowering, self.recomputation, self.precision) = (differentiated, lowering, recomputation, precision)
   }
   var needsBackward: Bool { !differentiated.isEmpty || differentiatesImages }
 }

@@ -47,9 +47,9 @@ extension Program {
   /// The summary of the plan that a pass with these options will use.
   public func summary(
     _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering,
-    recomputation: Recomputation = .automatic, threads: Int = 1
+    recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1
   ) throws(TTAError) -> PlanSummary {
-    let plan = try plan(for: PlanKey(options, set, lowering, recomputation), images: images)
+    let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision), images: images)
     let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
     return PlanSummary(
       arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes,

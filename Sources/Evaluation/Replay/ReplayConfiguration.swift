@@ -59,7 +59,7 @@ public struct ReplayConfiguration: Codable, Hashable, Sendable {
   public var batch: Int
   /// How preprocessing brings pictures to the model, in words.
   public var preprocessing: String
-  /// `exact` or `fast` convolutions.
+  /// `exact` or `fast` convolutions; behind them `, bfloat16` where products with frozen linear layers are.
   public var lowering: String
   /// Whether the emitted scores are kept.
   public var keepsPredictions: Bool

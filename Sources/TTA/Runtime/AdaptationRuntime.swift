@@ -179,6 +179,7 @@ public struct AdaptationRuntime: Sendable {
   public func planSummary(batchSize: Int, on executor: Executor) throws -> PlanSummary {
     try program.summary(
       options, differentiating: adapted, images: batchSize, lowering: executor.lowering, recomputation: executor.recomputation,
+      precision: executor.precision,
       threads: executor.threads)
   }
   private func lend(_ executor: Executor) -> AdaptationContext {

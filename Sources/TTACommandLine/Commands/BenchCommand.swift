@@ -86,7 +86,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
     let times = measured.milliseconds_per_batch
     Console.result(
-      "\(name), \(measured.strategy), batch \(batch), \(threads) threads, \(Machine.instructionSet), \(executor.lowering.rawValue)")
+      "\(name), \(measured.strategy), batch \(batch), \(threads) threads, \(Machine.instructionSet), \(execution.arithmetic)")
     Console.result(
       "  \(Numbers.grouped(measured.images_per_second)) images/s   \(Numbers.time(seconds: times.median / 1e3)) per batch (median of \(repeats); 99 % within \(Numbers.time(seconds: times.p99 / 1e3)); "
         + "\(Numbers.time(seconds: times.min / 1e3)) to \(Numbers.time(seconds: times.max / 1e3)))")

@@ -138,7 +138,7 @@ struct DemoCommand: AsyncParsableCommand {
       .init("corruptions", "\(corruptions), severity \(severity), one after the other, never reset"),
       .init("pictures", "shapes 0 to \(Numbers.grouped(Double(images - 1))) under each corruption, batches of \(batch)"),
       .init("seed", "\(seed)"),
-      .init("convolutions", executor.lowering.rawValue),
+      .init("convolutions", execution.arithmetic),
       .init("time", Numbers.time(seconds: seconds) + (isWhole ? "" : ", interrupted: the numbers cover a part of the stream")),
       .init(
         "machine",
@@ -153,7 +153,7 @@ struct DemoCommand: AsyncParsableCommand {
     words += ["--corruptions", Self.list(corruptions).joined(separator: ","), "--severity", "\(severity)", "--images", "\(images)"]
     words += ["--batch", "\(batch)", "--seed", "\(seed)"]
     if let threads = execution.threads { words += ["--threads", "\(threads)"] }
-    if execution.exact { words.append("--exact") }
+    words += execution.arithmeticArguments
     return words.joined(separator: " ")
   }
   private func printTable(_ summary: EvaluationSummary) {

@@ -34,8 +34,7 @@ struct ReplayCommand: AsyncParsableCommand {
 
   func run() async throws {
     if let parent { ce_end_with_parent(parent) }
-    let lowering = execution.exact ? "exact" : "fast"
-    let preparation = try ReplayPreparation(options.tree(over: file()), model: model, lowering: lowering)
+    let preparation = try ReplayPreparation(options.tree(over: file()), model: model, lowering: execution.arithmetic)
     if listCells { return try list(preparation.configuration) }
     guard let output else { throw TTAError(.usage, "no output: expected --output", hint: "for example --output out") }
     guard (1...256).contains(workers) else {

@@ -51,7 +51,7 @@ struct ReplayWorkers {
       "replay", "--config", folder.file("configuration.yaml"), "--output", folder.path, "--cell", cell.key, "--threads", "\(threads)",
       "--save-every", "\(saveEvery)", "--worker-of", "\(getpid())", "--quiet",
     ]
-    if execution.exact { process.arguments?.append("--exact") }
+    process.arguments? += execution.arithmeticArguments
     process.standardInput = FileHandle.nullDevice
     do { try process.run() } catch {
       throw TTAError(.internal, "a worker cannot be started: \(error.localizedDescription)", hint: "use --workers 1", cause: error)

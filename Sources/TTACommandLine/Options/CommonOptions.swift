@@ -39,12 +39,29 @@ struct ExecutionOptions: ParsableArguments {
       "Results of frozen linear layers that the backward computes again instead of keeping them: always, never, or as many as cost little time.",
       valueName: "always, automatic or never"), transform: { try choice($0, of: Recomputation.self) })
   var recompute = Recomputation.automatic
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Factors in products with frozen linear layers: single, or rounded to bfloat16, which is faster on processors with AVX512-BF16.",
+      valueName: "single or bfloat16"), transform: { try choice($0, of: Precision.self) })
+  var precision = Precision.single
+
+  func validate() throws {
+    guard !exact || precision == .single else { throw ValidationError("--exact and --precision bfloat16 exclude each other") }
+  }
+  /// How results come about, for what is compared with other runs: "fast", "exact", or "fast, bfloat16".
+  var arithmetic: String { (exact ? Lowering.exact : .fast).rawValue + (precision == .single ? "" : ", \(precision.rawValue)") }
+  /// What another process of the same program is told.
+  var arithmeticArguments: [String] { (exact ? ["--exact"] : []) + (precision == .single ? [] : ["--precision", precision.rawValue]) }
 
   func makeExecutor() throws -> Executor {
     if let threads, !(1...256).contains(threads) {
       throw TTAError(.usage, "--threads \(threads): expected a number from 1 to 256", hint: "leave it out to use all processors")
     }
-    return Executor(threads: threads, lowering: exact ? .exact : .fast, recomputation: recompute)
+    if precision == .bfloat16, !Precision.bfloat16IsFast {
+      Console.error("note: this processor has no instruction for bfloat16: the same results, slower than --precision single")
+    }
+    return Executor(threads: threads, lowering: exact ? .exact : .fast, recomputation: recompute, precision: precision)
   }
 }
 

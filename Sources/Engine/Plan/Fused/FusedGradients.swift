@@ -72,8 +72,8 @@ extension FusedLowering {
     if site.gate != nil { return epilogue }
     if site.activation != CK_ACTIVATION_NONE {
       epilogue.maskActivation = site.activation
-      if let buffer = site.materialized, site.activation != CK_ACTIVATION_SILU {
-        epilogue.maskSource = buffer
+      if let signs = site.signs {
+        epilogue.maskSigns = signs
       } else {
         epilogue.maskSource = buffer(of: site.first)
         epilogue.maskAffine = site.first.norm?.affine
@@ -89,7 +89,7 @@ extension FusedLowering {
     return SumsSpecification(
       sums: compiler.buffer(bytesPerImage: 2 * norm.padded * 8), source: norm.input, center: norm.mean)
   }
-  private func needsSums(_ norm: FusedNorm) -> Bool {
+  func needsSums(_ norm: FusedNorm) -> Bool {
     norm.isPerImage || compiler.key.statistics == .batch || compiler.key.differentiated.contains(norm.scale)
       || compiler.key.differentiated.contains(norm.shift)
   }

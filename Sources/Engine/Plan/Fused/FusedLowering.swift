@@ -8,7 +8,7 @@ internal import CKernels
 /// Lowers the nodes it knows into fused steps; what it does not know runs as an operator on plain rows.
 final class FusedLowering {
   unowned let compiler: Compiler
-  private var consumers: [[Int]] { compiler.readers }
+  var consumers: [[Int]] { compiler.readers }
   private var transient: (buffer: BufferID, bytes: Int)?
   private var packedBytes = 0
   /// Packed weights that last from batch to batch.
@@ -19,7 +19,7 @@ final class FusedLowering {
   private static let packedLimit = 384 << 20
 
   init(_ compiler: Compiler) { self.compiler = compiler }
-  private var graph: Graph { compiler.graph }
+  var graph: Graph { compiler.graph }
 
   /// The value of a node, or nil where the readable path has to do it.
   func lower(_ index: Int) throws(TTAError) -> PlanValue? {
@@ -48,51 +48,8 @@ final class FusedLowering {
   }
   func blockedRows(_ shape: Shape) -> BufferID { compiler.buffer(bytesPerImage: paddedChannels(shape[0]) * shape[1] * shape[2] * 4) }
 
-  // MARK: - Reading values
+  // MARK: - Changes of layout
 
-  /// True where somebody other than a convolution reads a value, so that it has to lie in memory.
-  private func needsMemory(_ site: SiteValue, _ readers: [Int]) -> Bool {
-    if site.second != nil, readers.count > 1 || (site.activation != CK_ACTIVATION_NONE && site.requiresGradient) { return true }
-    return readers.contains { reader in
-      guard reader >= 0 else { return false }
-      return graph.nodes[reader].operation is Add || graph.nodes[reader].operation is Shortcut
-    }
-  }
-  /// How a value is read by one more step.
-  func operand(of value: PlanValue) -> OperandSpecification {
-    switch value {
-    case let stored as StoredValue: return OperandSpecification(x: stored.buffer)
-    case let site as SiteValue:
-      if let buffer = site.materialized { return OperandSpecification(x: buffer) }
-      var operand = OperandSpecification(x: buffer(of: site.first), affine: site.first.norm?.affine, activation: site.activation)
-      if let second = site.second {
-        operand.second = buffer(of: second)
-        operand.secondAffine = second.norm?.affine
-      }
-      operand.gate = site.gate?.reference
-      return operand
-    default: fatalError("a value in another layout was read as blocked")
-    }
-  }
-  func buffer(of addend: Addend) -> BufferID {
-    switch addend.source {
-    case .stored(let stored): return stored.buffer
-    case .site(let site): return materialize(site)
-    }
-  }
-  /// The buffer that holds a site's value; a step of its own evaluates it if nothing did so far.
-  @discardableResult func materialize(_ site: SiteValue) -> BufferID {
-    if let buffer = site.materialized { return buffer }
-    let operand = operand(of: site)
-    let epilogue = EpilogueSpecification(output: blockedRows(site.shape))
-    compiler.emit(Elementwise("evaluate", site.shape, operand, epilogue), touching: operand.touched + epilogue.touched)
-    site.materialize(in: epilogue.output, at: compiler.forwardStepCount)
-    return epilogue.output
-  }
-  /// A reader registers: one more gradient will arrive at the value.
-  func register(_ value: PlanValue) {
-    if let site = value as? SiteValue, site.requiresGradient { site.expected += 1 }
-  }
   /// A plain image in blocked layout.
   private func blocked(_ value: PlanValue) throws(TTAError) -> PlanValue {
     guard let plain = value as? PlainValue else { return value }
@@ -123,7 +80,7 @@ final class FusedLowering {
       return result
     }
     if let done = plainForms[ObjectIdentifier(value)] { return done }
-    let operand = operand(of: value)
+    let operand = operandLeavingSigns(of: value)
     let result = PlainValue(compiler.rows(value.shape), shape: value.shape, requiresGradient: value.requiresGradient)
     compiler.emit(FromBlocked(value.shape, operand, result.buffer), touching: operand.touched + [result.buffer])
     plainForms[ObjectIdentifier(value)] = result
@@ -176,8 +133,8 @@ final class FusedLowering {
       operand = OperandSpecification(x: .images)
     } else {
       if let site = value as? SiteValue, site.materialized == nil, needsMemory(site, consumers[inputNode(index)]) {
-        if operation.stride == .init(1), !depthwise {
-          operand = self.operand(of: site)
+        if forward == CK_CONV_WINOGRAD || forward == CK_CONV_DIRECT || operation.stride == .init(1), !depthwise {
+          operand = operandLeavingSigns(of: site)
           let kept = blockedRows(site.shape)
           operand.store = kept
           site.materialize(in: kept, at: compiler.forwardStepCount)
@@ -186,7 +143,7 @@ final class FusedLowering {
           operand = self.operand(of: site)
         }
       } else {
-        operand = self.operand(of: value)
+        operand = operandLeavingSigns(of: value)
       }
       register(value)
     }
@@ -273,7 +230,7 @@ final class FusedLowering {
   }
   /// A site in memory as a stored value of its own.
   private func storedForm(of site: SiteValue) -> StoredValue {
-    let operand = operand(of: site)
+    let operand = operandLeavingSigns(of: site)
     let result = stored(site.shape, requiresGradient: site.requiresGradient)
     let epilogue = EpilogueSpecification(output: result.buffer)
     let step = Elementwise("evaluate", site.shape, operand, epilogue)
@@ -408,7 +365,7 @@ final class FusedLowering {
       count_include_pad: operation.kind != .average(countsPadding: false))
     compiler.reserve(scratch: ck_pooling_scratch_bytes(&shape))
     keepIfNeeded(input, index)
-    let operand = operand(of: input)
+    let operand = operandLeavingSigns(of: input)
     register(input)
     let result = stored(output, requiresGradient: gradientNeeded(index))
     let epilogue = EpilogueSpecification(output: result.buffer)
@@ -430,7 +387,7 @@ final class FusedLowering {
   private func lowerMean(_ index: Int, _ input: PlanValue) -> PlanValue? {
     guard input is StoredValue || input is SiteValue else { return nil }
     keepIfNeeded(input, index)
-    let operand = operand(of: input)
+    let operand = operandLeavingSigns(of: input)
     register(input)
     let result = PlainValue(
       compiler.rows(graph.nodes[index].shape), shape: graph.nodes[index].shape, requiresGradient: gradientNeeded(index))

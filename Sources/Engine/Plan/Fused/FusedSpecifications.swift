@@ -34,10 +34,12 @@ struct OperandSpecification: Sendable {
   var activation = CK_ACTIVATION_NONE
   /// Not together with `second`, `third` or `store`.
   var gate: GateReference?
-  /// Where the evaluated value is kept as well.
-  var store: BufferID?
+  /// Where the evaluated value is kept as well, and where its signs are.
+  var store: BufferID?, signs: BufferID?
 
-  var touched: [BufferID] { [x] + [affine?.buffer, second, secondAffine?.buffer, third, gate?.buffer, store].compactMap { $0 } }
+  var touched: [BufferID] {
+    [x] + [affine?.buffer, second, secondAffine?.buffer, third, gate?.buffer, store, signs].compactMap { $0 }
+  }
   func resolve(_ frame: borrowing Frame) -> ck_operand {
     var operand = ck_operand()
     operand.x = frame.reading(x)
@@ -51,6 +53,7 @@ struct OperandSpecification: Sendable {
       operand.gate_stride = gate.channels
     }
     if let store { operand.store = frame.floats(store) }
+    if let signs { operand.signs = frame.signs(signs) }
     return operand
   }
 }
@@ -80,11 +83,13 @@ struct EpilogueSpecification: Sendable {
   var output: BufferID
   var bias: BufferID?
   var addend: BufferID?
-  var maskActivation = CK_ACTIVATION_NONE, maskSource: BufferID?, maskAffine: AffineReference?
+  /// The mask's source, or the signs that an operand left.
+  var maskActivation = CK_ACTIVATION_NONE, maskSource: BufferID?, maskAffine: AffineReference?, maskSigns: BufferID?
   var sums: SumsSpecification?, moreSums: SumsSpecification?
 
   var touched: [BufferID] {
-    [output] + [bias, addend, maskSource, maskAffine?.buffer].compactMap { $0 } + (sums?.touched ?? []) + (moreSums?.touched ?? [])
+    [output] + [bias, addend, maskSource, maskAffine?.buffer, maskSigns].compactMap { $0 } + (sums?.touched ?? [])
+      + (moreSums?.touched ?? [])
   }
   func resolve(_ frame: borrowing Frame) -> ck_epilogue {
     var epilogue = ck_epilogue()
@@ -94,6 +99,7 @@ struct EpilogueSpecification: Sendable {
     epilogue.mask.activation = maskActivation
     if let maskSource { epilogue.mask.source = frame.reading(maskSource) }
     if let maskAffine { epilogue.mask.affine = maskAffine.resolve(frame) }
+    if let maskSigns { epilogue.mask.signs = UnsafePointer(frame.signs(maskSigns)) }
     if let sums { epilogue.sums = sums.resolve(frame) }
     if let moreSums { epilogue.more_sums = moreSums.resolve(frame) }
     return epilogue

@@ -79,6 +79,8 @@ final class SiteValue: PlanValue {
     (self.first, self.second, self.activation, self.gate) = (first, second, activation, gate)
     super.init(shape: shape, requiresGradient: requiresGradient)
   }
+  /// Where the signs of the evaluated value are, once a step that reads it left them: what the activation's mask needs in the backward.
+  var signs: BufferID?
   func materialize(in buffer: BufferID, at step: Int) { (materialized, materializedAt) = (buffer, step) }
 }
 

@@ -16,6 +16,7 @@ final class LinearStep: PlanStep, @unchecked Sendable {
   let input: BufferID, output: BufferID
   /// Weights in the kernel's order, for the length of the step.
   let packed: BufferID
+  let precision: Precision
   /// Added to the results.
   private(set) var addend: BufferID?
   private(set) var function = CK_ROW_NONE
@@ -24,11 +25,11 @@ final class LinearStep: PlanStep, @unchecked Sendable {
 
   init(
     _ name: String, note: String, weight: ParameterID, bias: ParameterID?, _ direction: Direction, rows: Int, width: Int, outputs: Int,
-    input: BufferID, output: BufferID, packed: BufferID
+    input: BufferID, output: BufferID, packed: BufferID, precision: Precision
   ) {
     (self.name, self.note, self.weight, self.bias, self.direction) = (name, note, weight, bias, direction)
     (self.rows, self.width, self.outputs) = (rows, width, outputs)
-    (self.input, self.output, self.packed) = (input, output, packed)
+    (self.input, self.output, self.packed, self.precision) = (input, output, packed, precision)
   }
   /// Nothing happens to the results so far.
   var isBare: Bool { addend == nil && function == CK_ROW_NONE }
@@ -38,14 +39,15 @@ final class LinearStep: PlanStep, @unchecked Sendable {
 
   var label: String {
     let parts = [function == CK_ROW_GELU ? "gelu" : function == CK_ROW_RELU ? "relu" : nil, addend == nil ? nil : "sum"].compactMap { $0 }
-    return "\(name): linear" + (parts.isEmpty ? "" : " with " + parts.joined(separator: ", ")) + note
+    return "\(name): \(precision == .bfloat16 ? "bfloat16 " : "")linear" + (parts.isEmpty ? "" : " with " + parts.joined(separator: ", "))
+      + note
   }
   var takesImagesInParts: Bool { true }
 
   func prepare(_ frame: borrowing Frame) {
     // Weights lie as outputs × inputs of the layer: transposed for the forward, as they are for the backward.
     let forward = direction == .forward
-    ck_gemm_pack_b(
+    (precision == .bfloat16 ? ck_gemm_pack_b_bfloat16 : ck_gemm_pack_b)(
       frame.pool.handle, forward ? CK_TRANSPOSED : CK_NORMAL, outputs, width, frame.parameters.pointer(weight), forward ? width : outputs,
       frame.floats(packed))
   }
@@ -56,7 +58,7 @@ final class LinearStep: PlanStep, @unchecked Sendable {
     epilogue.function = function
     epilogue.values = values.map { frame.floats($0) }
     epilogue.slopes = slopes.map { UnsafePointer(frame.floats($0)) }
-    ck_linear(
+    (precision == .bfloat16 ? ck_linear_bfloat16 : ck_linear)(
       frame.pool.handle, frame.images * rows, outputs, width, frame.reading(input), frame.floats(packed), frame.floats(output), &epilogue)
   }
 }

@@ -59,7 +59,8 @@ final class RowLowering {
       return LinearStep(
         node.name, note: note, weight: weight, bias: direction == .forward ? bias : nil, direction,
         rows: shape.elementCount / operation.outputs, width: from, outputs: to,
-        input: source, output: target, packed: compiler.buffer(fixedBytes: ck_gemm_packed_count(to, from) * 4))
+        input: source, output: target, packed: compiler.buffer(fixedBytes: ck_gemm_packed_count(to, from) * 4),
+        precision: compiler.key.precision)
     }
     let step = product("", .forward, input.buffer, compiler.rows(shape))
     let result = LinearValue(step, index: compiler.forwardStepCount, shape: shape, requiresGradient: compiler.gradientNeeded[index])
