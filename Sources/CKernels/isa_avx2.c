@@ -13,7 +13,7 @@
 #define GEMM_PANELS 1
 #define GEMM_ROWS 6
 #define GEMM_ROW_SIZES(ITEM) ITEM(6) ITEM(4) ITEM(2) ITEM(1)
-#define GEMM_HAS_PAIRS 0
+#define HAS_BFLOAT16_PAIRS 0
 #define GEMM_USES_BLAS 0
 #define PEAK_CHAINS 6
 #define KERNEL_TABLE ck_table_avx2

@@ -13,7 +13,7 @@
 #define GEMM_PANELS 2
 #define GEMM_ROWS 14
 #define GEMM_ROW_SIZES(ITEM) ITEM(14) ITEM(8) ITEM(4) ITEM(2) ITEM(1)
-#define GEMM_HAS_PAIRS 1
+#define HAS_BFLOAT16_PAIRS 1
 #define GEMM_USES_BLAS 0
 #define PEAK_CHAINS 16
 #define KERNEL_TABLE ck_table_avx512
@@ -22,6 +22,6 @@
 #include "templates/all_kernels.h"
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2"))), apply_to = function)
-#include "templates/gemm_pairs.h"
+#include "templates/pairs.h"
 #pragma clang attribute pop
 #endif

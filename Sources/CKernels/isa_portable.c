@@ -12,7 +12,7 @@
 #define GEMM_PANELS 1
 #define GEMM_ROWS 2
 #define GEMM_ROW_SIZES(ITEM) ITEM(2) ITEM(1)
-#define GEMM_HAS_PAIRS 0
+#define HAS_BFLOAT16_PAIRS 0
 #define GEMM_USES_BLAS 1
 #define PEAK_CHAINS 3
 #define KERNEL_TABLE ck_table_portable

@@ -89,18 +89,29 @@ static double tolerance(const ck_conv *conv) {
   return 2e-6 * fmax(1, 0.3 * sqrt((double)(inputs * s->kernel_height * s->kernel_width)));
 }
 
-static void check_convolution(const ck_conv_shape *s, ck_direction direction, ck_conv_algorithm algorithm, int images, features parts) {
+static void check_convolution(const ck_conv_shape *s, ck_direction direction, ck_conv_algorithm algorithm, int images, features parts,
+                              bool rounds) {
   bool forward = direction == CK_FORWARD, stem = algorithm == CK_CONV_STEM;
   if (stem) parts &= AFFINE | PER_IMAGE | EPILOGUE_PARTS;
+  // Operands that float and double evaluate to the same number: else they may round to different neighbours.
+  if (rounds) parts &= RELU | RELU6 | STORE | SIGNS | EPILOGUE_PARTS;
   layout input = forward ? inner(s, images) : outer(s, images), result = forward ? outer(s, images) : inner(s, images);
   seed((unsigned)(images + s->channels));
   fixture f = make_fixture(input, result, parts);
   double *values = stem ? make_picture(&f) : evaluated_operand(&f);
   const float *weights = random_floats(weight_count(s));
-  double *bare = zeros(plain_count(result));
-  transfer t = {weights, values, bare};
+  double *bare = zeros(plain_count(result)), *factors = values;
+  float *kernels = floats(weight_count(s));
+  memcpy(kernels, weights, weight_count(s) * sizeof(float));
+  if (rounds) {
+    factors = doubles(plain_count(input));
+    for (size_t i = 0; i < plain_count(input); ++i) factors[i] = nearest_bfloat16(values[i]);
+    for (size_t i = 0; i < weight_count(s); ++i) kernels[i] = (float)nearest_bfloat16((double)weights[i]);
+  }
+  transfer t = {kernels, factors, bare};
   each_multiplication(s, images, forward ? add_forward : add_backward, &t);
   ck_conv conv = ck_conv_make(s, direction, algorithm);
+  conv.bfloat16 = rounds;
   size_t packed_bytes = ck_conv_packed_count(&conv) * sizeof(float);
   float *packed = buffer(packed_bytes);
   reserve(ck_conv_scratch_bytes(&conv));
@@ -108,8 +119,8 @@ static void check_convolution(const ck_conv_shape *s, ck_direction direction, ck
     forget(packed, packed_bytes);
     ck_conv_pack(&conv, set % 2 ? pools[1] : NULL, weights, packed);
     char label[160];
-    snprintf(label, sizeof label, "%s %s %s %d→%d %d×%d kernel %d×%d stride %d,%d parts 0x%x", set_name(set), names[algorithm],
-             forward ? "forward" : "backward", s->channels, s->filters, s->height, s->width, s->kernel_height, s->kernel_width, s->stride_height,
+    snprintf(label, sizeof label, "%s %s%s %s %d→%d %d×%d kernel %d×%d stride %d,%d parts 0x%x", set_name(set), names[algorithm],
+             rounds ? " of bfloat16" : "", forward ? "forward" : "backward", s->channels, s->filters, s->height, s->width, s->kernel_height, s->kernel_width, s->stride_height,
              s->stride_width, (unsigned)parts);
     run_context context = {&conv, images, packed, &f};
     check_fixture(&f, bare, values, tolerance(&conv), label, run_step, &context);
@@ -117,20 +128,24 @@ static void check_convolution(const ck_conv_shape *s, ck_direction direction, ck
   release_buffers();
 }
 
+static void test_algorithm(int algorithm, bool rounds) {
+  begin_group(!rounds ? names[algorithm] : algorithm == CK_CONV_DIRECT ? "direct, bfloat16" : "pointwise, bfloat16");
+  bool first[2] = {true, true};
+  for (int i = 0; i < SHAPES; ++i)
+    for (int direction = CK_FORWARD; direction <= CK_BACKWARD_DATA; ++direction) {
+      if (!ck_conv_supports(&shapes[i], (ck_direction)direction, (ck_conv_algorithm)algorithm)) continue;
+      // All combinations once, then three per shape in turn.
+      for (int c = 0; c < COMBINATIONS; ++c)
+        if (first[direction] || c == (3 * i) % COMBINATIONS || c == (3 * i + 1) % COMBINATIONS || c == (3 * i + 2) % COMBINATIONS)
+          check_convolution(&shapes[i], (ck_direction)direction, (ck_conv_algorithm)algorithm, 1 + (c + i) % 3, combinations[c], rounds);
+      first[direction] = false;
+    }
+}
+
 void test_convolutions(void) {
-  for (int algorithm = 0; algorithm < ALGORITHMS; ++algorithm) {
-    begin_group(names[algorithm]);
-    bool first[2] = {true, true};
-    for (int i = 0; i < SHAPES; ++i)
-      for (int direction = CK_FORWARD; direction <= CK_BACKWARD_DATA; ++direction) {
-        if (!ck_conv_supports(&shapes[i], (ck_direction)direction, (ck_conv_algorithm)algorithm)) continue;
-        // All combinations once, then three per shape in turn.
-        for (int c = 0; c < COMBINATIONS; ++c)
-          if (first[direction] || c == (3 * i) % COMBINATIONS || c == (3 * i + 1) % COMBINATIONS || c == (3 * i + 2) % COMBINATIONS)
-            check_convolution(&shapes[i], (ck_direction)direction, (ck_conv_algorithm)algorithm, 1 + (c + i) % 3, combinations[c]);
-        first[direction] = false;
-      }
-  }
+  for (int algorithm = 0; algorithm < ALGORITHMS; ++algorithm) test_algorithm(algorithm, false);
+  test_algorithm(CK_CONV_DIRECT, true);
+  test_algorithm(CK_CONV_POINTWISE, true);
 }
 
 typedef struct {

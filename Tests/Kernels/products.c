@@ -87,13 +87,6 @@ static double function_slope(ck_row_function function, double x) {
   return function == CK_ROW_GELU ? 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * acos(-1)) : 1;
 }
 
-/// The nearest number with 8 significant bits, the even one of two: a bfloat16.
-static double nearest_bfloat16(double x) {
-  int exponent;
-  double fraction = frexp(x, &exponent);
-  return ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
-}
-
 /// One linear layer with a function's values or slopes in its epilogue, and with or without an addend; `rounds`: of bfloat16.
 static void check_linear(size s, ck_row_function function, bool has_addend, bool takes_slopes, bool rounds) {
   size_t count = s.m * s.n;

@@ -121,7 +121,7 @@ void begin_group(const char *name) {
 }
 void end_groups(void) {
   if (group)
-    printf("%-18s %5d expectations, largest error %.1e of the largest value (%3.0f %% of what is allowed)\n", group, group_expectations,
+    printf("%-25s %5d expectations, largest error %.1e of the largest value (%3.0f %% of what is allowed)\n", group, group_expectations,
            group_worst, 100 * group_share);
   fflush(stdout);
   all_expectations += group_expectations;
@@ -140,4 +140,10 @@ int tested_count;
 ck_pool *pools[POOLS];
 void reserve(size_t bytes) {
   for (int i = 0; i < POOLS; ++i) expect(ck_pool_reserve(pools[i], bytes), "scratch of %zu bytes", bytes);
+}
+
+double nearest_bfloat16(double x) {
+  int exponent;
+  double fraction = frexp(x, &exponent);
+  return ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
 }

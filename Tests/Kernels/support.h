@@ -44,6 +44,9 @@ float *random_blocked(layout l);
 /// One value per channel, padded to whole blocks, for each of `images`.
 float *random_channels(int channels, int images);
 
+/// The nearest number with 8 significant bits, the even one of two: a bfloat16.
+double nearest_bfloat16(double x);
+
 /// The largest difference seen and the largest value it is relative to; NaN stays.
 typedef struct {
   double difference, largest;

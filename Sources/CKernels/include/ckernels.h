@@ -195,6 +195,7 @@ typedef struct {
   ck_direction direction;
   ck_conv_algorithm algorithm;
   int tile_block;  // Winograd: tiles that go through the products together; chosen by ck_conv_make
+  bool bfloat16;   // direct and pointwise: factors rounded to bfloat16, as by ck_linear_bfloat16; false from ck_conv_make
 } ck_conv;
 
 /// True where the algorithm can do the shape in the direction.

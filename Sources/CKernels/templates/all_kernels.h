@@ -5,13 +5,14 @@
 //   PIECE_BLOCKS, PIECE_SIZES          output blocks and positions of a convolution's product (positions × blocks accumulators)
 //   OUTER_CHANNELS                     input channels of a weight gradient that stay in registers: 2, 4, 8 or 16
 //   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
-//   GEMM_HAS_PAIRS      1 where gemm_pairs.h is included behind this file, with a target that multiplies pairs of bfloat16
+//   HAS_BFLOAT16_PAIRS  1 where pairs.h is included behind this file, with a target that multiplies pairs of bfloat16
 //   GEMM_USES_BLAS      1 where ck_gemm goes to OpenBLAS
 //   PEAK_CHAINS         independent sums of the peak loop
 //   KERNEL_TABLE        the table's name
 #include "vector.h"
 // Order matters from here on: each file uses the ones before it.
 #include "functions.h"
+#include "bfloat16.h"
 #include "operand.h"
 #include "epilogue.h"
 #include "prefetch.h"
@@ -27,7 +28,6 @@
 #include "conv_run.h"
 #include "conv_weight_gradient.h"
 #include "conv_weights.h"
-#include "bfloat16.h"
 #include "gemm.h"
 #include "attention.h"
 #include "elementwise.h"

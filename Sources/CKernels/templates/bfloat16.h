@@ -1,5 +1,8 @@
 // bfloat16: the upper half of a float, rounded to nearest, ties to even. A NaN stays one.
 
+/// True where a product of pairs is one instruction (pairs.h).
+static bool multiplies_pairs(void) { return HAS_BFLOAT16_PAIRS && ck_machine_multiplies_bfloat16(); }
+
 /// The float with its lower half rounded away.
 INLINE i16 bfloat16_bits(v16 v) {
   i16 bits = (i16)v, rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & (int)0xFFFF0000;
@@ -14,7 +17,7 @@ INLINE v16 load_some(const float *source, size_t count) {
   return load_unaligned(some);
 }
 
-/// `count` floats → the nearest bfloat16, as floats. Writes whole vectors.
+/// `count` floats → the nearest bfloat16, as floats. Writes whole vectors; target may be source.
 static void round_bfloat16(const float *source, size_t count, float *target) {
   for (size_t i = 0; i < count; i += CK_LANES) store_unaligned(target + i, (v16)bfloat16_bits(load_some(source + i, count - i)));
 }
@@ -22,7 +25,7 @@ static void round_bfloat16(const float *source, size_t count, float *target) {
 /// low[i] and high[i] as bfloat16 in one word.
 INLINE v16 pair_lanes(v16 low, v16 high) { return (v16)(bfloat16_bits(high) | ((bfloat16_bits(low) >> 16) & 0xFFFF)); }
 
-/// `count` floats → pairs of bfloat16, (count + 1) / 2 words and up to a whole vector of zeros behind them.
+/// `count` floats → pairs of bfloat16, (count + 1) / 2 words and up to a whole vector of zeros behind them; target may be source.
 static void pair_bfloat16(const float *source, size_t count, float *target) {
   for (size_t i = 0; i < count; i += 2 * CK_LANES, target += CK_LANES) {
     v16 a = load_some(source + i, count - i), b = count - i > CK_LANES ? load_some(source + i + CK_LANES, count - i - CK_LANES) : splat(0);

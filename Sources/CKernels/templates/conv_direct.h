@@ -1,7 +1,7 @@
 // Direct convolution of any kernel, stride and padding, in both directions: per image, per pair of output blocks, row by row.
 
 /// Taps of all phases as offsets into the padded copy; weights lie in the order of the taps of a phase.
-static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, tap_offset *offsets, int *phase_taps) {
+static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, int position_words, tap_offset *offsets, int *phase_taps) {
   ck_tap taps[CK_MAXIMUM_TAPS];
   for (int row = 0; row < g->phase_stride_rows; ++row) {
     for (int column = 0; column < g->phase_stride_columns; ++column) {
@@ -9,7 +9,7 @@ static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, tap_off
       *phase_taps++ = count;
       for (int t = 0; t < count; ++t) {
         size_t position = ((size_t)taps[t].row * (size_t)g->column_phases + (size_t)taps[t].column_phase) * (size_t)g->packed_columns;
-        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * CK_LANES, (size_t)t * CK_LANES * CK_LANES};
+        *offsets++ = (tap_offset){(position + (size_t)taps[t].column) * (size_t)position_words, (size_t)t * CK_LANES * CK_LANES};
       }
     }
   }
@@ -18,7 +18,7 @@ static void prepare_taps(const ck_conv *conv, const ck_conv_geometry *g, tap_off
 /// All results of `blocks` output blocks of one image.
 static void direct_blocks(const conv_job *job, product_source *source, const float *packed_image, size_t image, int block, int blocks) {
   const ck_conv_geometry *g = &job->geometry;
-  size_t row_floats = (size_t)g->column_phases * (size_t)g->packed_columns * CK_LANES;
+  size_t words = (size_t)job->position_words, row_words = (size_t)g->column_phases * (size_t)g->packed_columns * words;
   size_t step = (size_t)g->phase_stride_columns * CK_LANES;
   product_target target;
   memset(&target.totals, 0, sizeof target.totals);
@@ -42,8 +42,8 @@ static void direct_blocks(const conv_job *job, product_source *source, const flo
         size_t offset = ((size_t)y * (size_t)g->out_width + (size_t)first_column) * CK_LANES;
         for (int x = 0; x < columns;) {
           int piece = choose_piece(columns - x);
-          source->input = packed_image + (size_t)(i * g->row_step) * row_floats + (size_t)x * CK_LANES;
-          product_pieces[blocks - 1][piece](source, &target, offset + (size_t)x * step, step);
+          source->input = packed_image + (size_t)(i * g->row_step) * row_words + (size_t)x * words;
+          piece_of(job, blocks, piece)(source, &target, offset + (size_t)x * step, step);
           x += piece_sizes[piece];
         }
         pending += columns;
@@ -68,8 +68,10 @@ static void direct_unit(void *context, int unit, int worker) {
   int part = unit % job->parts;
   float *buffer = ck_pool_scratch(job->pool, worker);
   size_t plane = ck_packed_positions(g) * CK_LANES;
-  for (int block = 0; block < g->in_blocks; ++block)
+  for (int block = 0; block < g->in_blocks; ++block) {
     pack_block(job->operand, image, block, g, part == 0, buffer + (size_t)block * plane, buffer + (size_t)g->in_blocks * plane);
+    round_packed(job, buffer + (size_t)block * plane, plane);
+  }
   product_source source = {.input_block_stride = plane,
                            .input_channels = g->in_channels,
                            .weights_per_output_block = (size_t)g->in_blocks * (size_t)g->kernel_area * CK_LANES * CK_LANES};
@@ -93,7 +95,7 @@ static void run_direct(conv_job *job) {
   const ck_conv_geometry *g = &job->geometry;
   tap_offset taps[CK_MAXIMUM_TAPS];
   int phase_taps[CK_MAXIMUM_STRIDE * CK_MAXIMUM_STRIDE];
-  prepare_taps(job->conv, g, taps, phase_taps);
+  prepare_taps(job->conv, g, job->position_words, taps, phase_taps);
   job->taps = taps;
   job->phase_taps = phase_taps;
   job->parts = ck_parts(job->n, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), ck_pool_threads(job->pool));

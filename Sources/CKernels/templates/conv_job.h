@@ -12,7 +12,25 @@ typedef struct {
   const tap_offset *taps;  // direct and stem: all phases, in order
   const int *phase_taps;   // direct: taps of each phase
   const struct depthwise_taps *depthwise;
+  // direct and pointwise: how the padded copy and the weights are multiplied, and the words of a position and block in the copy.
+  enum { CONV_FLOATS, CONV_ROUNDED_FLOATS, CONV_BFLOAT16_PAIRS } words;
+  int position_words;
 } conv_job;
+
+/// Turns packed positions into the words that the products read, in place.
+static void round_packed(const conv_job *job, float *packed, size_t floats) {
+  if (job->words == CONV_BFLOAT16_PAIRS) pair_bfloat16(packed, floats, packed);
+  if (job->words == CONV_ROUNDED_FLOATS) round_bfloat16(packed, floats, packed);
+}
+
+/// The product of a piece of results.
+INLINE product_piece piece_of(const conv_job *job, int blocks, int piece) {
+#if HAS_BFLOAT16_PAIRS
+  if (job->words == CONV_BFLOAT16_PAIRS) return product_pair_pieces[blocks - 1][piece];
+#endif
+  (void)job;
+  return product_pieces[blocks - 1][piece];
+}
 
 /// First block of a part; parts begin at multiples of PIECE_BLOCKS.
 static int part_begin(int blocks, int parts, int part) {

@@ -58,8 +58,8 @@ static void pointwise_chunk(const conv_job *job, const float *packed, size_t chu
     source.weights = job->packed + (size_t)block * source.weights_per_output_block;
     for (int done = 0, pending = 0; done < count;) {
       int piece = choose_piece(count - done);
-      source.input = packed + (size_t)done * CK_LANES;
-      product_pieces[blocks - 1][piece](&source, &target, (size_t)(first + done) * CK_LANES, CK_LANES);
+      source.input = packed + (size_t)(done * job->position_words);
+      piece_of(job, blocks, piece)(&source, &target, (size_t)(first + done) * CK_LANES, CK_LANES);
       done += piece_sizes[piece];
       pending += piece_sizes[piece];
       if (pending >= REGION_POSITIONS || done == count) {
@@ -95,6 +95,8 @@ static void pointwise_unit(void *context, int unit, int worker) {
   for (int first = 0; first < positions; first += (int)chunk) {
     int count = ck_minimum((int)chunk, positions - first);
     pack_positions(job, views, first, count, chunk, packed);
+    for (int block = 0; job->words != CONV_FLOATS && block < g->in_blocks; ++block)
+      round_packed(job, packed + (size_t)block * chunk * CK_LANES, (size_t)count * CK_LANES);
     pointwise_chunk(job, packed, chunk, image, first, count, begin, end, totals);
   }
   for (int block = begin; block < end; ++block) write_totals(job->epilogue, image, block, g->out_blocks, &totals[block]);

@@ -1,6 +1,7 @@
 // Packing of convolution weights into the order in which the kernels read them, zeros in padded lanes.
 //
 //   direct, pointwise  [output block][phase][input block][tap of the phase][16 inputs][16 outputs]: what a phase reads is one stream
+//                      of bfloat16: the first half of each 16 × 16 holds pairs of inputs, or all of it rounded floats
 //   Winograd           [matrix of 36][output block][input channel][16 outputs], transformed in double
 //   depthwise          [block][tap][16]
 //   stem               [output block][input channel · tap][16 outputs]
@@ -42,6 +43,21 @@ static void pack_direct_weights(const weight_job *job, int block) {
   for (int row = 0; row < g->phase_stride_rows; ++row)
     for (int column = 0; column < g->phase_stride_columns; ++column)
       packed = pack_phase_weights(job, block, taps, ck_phase_taps(job->conv, g, row, column, taps), packed);
+}
+
+/// The words that products of bfloat16 read, in place: rows of two input channels in one where pairs are multiplied.
+static void round_direct_weights(const weight_job *job, int block) {
+  const ck_conv_geometry *g = &job->geometry;
+  size_t floats = (size_t)g->in_blocks * (size_t)g->kernel_area * CK_LANES * CK_LANES;
+  float *packed = job->packed + (size_t)block * floats;
+  if (!multiplies_pairs()) {
+    round_bfloat16(packed, floats, packed);
+    return;
+  }
+  for (size_t tap = 0; tap < floats; tap += CK_LANES * CK_LANES)
+    for (size_t pair = 0; pair < CK_LANES / 2; ++pair)
+      store(packed + tap + pair * CK_LANES,
+            pair_lanes(load(packed + tap + 2 * pair * CK_LANES), load(packed + tap + (2 * pair + 1) * CK_LANES)));
 }
 
 static void pack_depthwise_weights(const weight_job *job, int block) {
@@ -107,7 +123,10 @@ static void pack_weights_unit(void *context, int unit, int worker) {
     case CK_CONV_WINOGRAD: pack_winograd_weights(job, unit); break;
     case CK_CONV_DEPTHWISE: pack_depthwise_weights(job, unit); break;
     case CK_CONV_STEM: pack_stem_weights(job, unit); break;
-    default: pack_direct_weights(job, unit); break;
+    default:
+      pack_direct_weights(job, unit);
+      if (job->conv->bfloat16) round_direct_weights(job, unit);
+      break;
   }
 }
 

@@ -76,7 +76,7 @@ static const gemm_kernel gemm_kernels[GEMM_PANELS][GEMM_SIZE_COUNT] = {
 #endif
 };
 
-#if GEMM_HAS_PAIRS
+#if HAS_BFLOAT16_PAIRS
 // The same kernels over pairs, behind the other templates: they need one more feature of the processor.
 static const gemm_kernel gemm_pair_kernels[GEMM_PANELS][GEMM_SIZE_COUNT];
 INLINE const gemm_kernel *kernels_of(const gemm_job *job, size_t panels) {
@@ -396,9 +396,6 @@ static void linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, 
 }
 
 // MARK: - bfloat16
-
-/// True where products of pairs are one instruction.
-static bool multiplies_pairs(void) { return GEMM_HAS_PAIRS && ck_machine_multiplies_bfloat16(); }
 
 static void gemm_round_unit(void *context, int unit, int worker) {
   const gemm_pack_job *pack = context;

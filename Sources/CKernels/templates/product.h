@@ -32,21 +32,23 @@ INLINE void accumulate(const float *input, const float *weights, size_t output_b
   }
 }
 
-/// sum[position][block] over all taps and channels.
-INLINE void product(const product_source *source, int positions, int blocks, v16 *sum) {
-  UNROLLED for (int i = 0; i < positions * blocks; ++i) sum[i] = splat(0);
-  const float *input = source->input, *weights = source->weights;
-  for (int left = source->input_channels; left > 0; left -= CK_LANES) {
-    int channels = left < CK_LANES ? left : CK_LANES;
-    for (int t = 0; t < source->tap_count; ++t) {
-      prefetch_upcoming(source->next, source->prefetched_lines);
-      accumulate(input + source->taps[t].input, weights + source->taps[t].weights, source->weights_per_output_block, channels, positions, blocks,
-                 sum);
-    }
-    input += source->input_block_stride;
-    weights += source->weights_per_input_block;
+/// NAME: sum[position][block] over all taps and channels.
+#define DEFINE_PRODUCT(NAME, ACCUMULATE)                                                                                             \
+  INLINE void NAME(const product_source *source, int positions, int blocks, v16 *sum) {                                             \
+    UNROLLED for (int i = 0; i < positions * blocks; ++i) sum[i] = splat(0);                                                         \
+    const float *input = source->input, *weights = source->weights;                                                                 \
+    for (int left = source->input_channels; left > 0; left -= CK_LANES) {                                                           \
+      int channels = left < CK_LANES ? left : CK_LANES;                                                                             \
+      for (int t = 0; t < source->tap_count; ++t) {                                                                                 \
+        prefetch_upcoming(source->next, source->prefetched_lines);                                                                  \
+        ACCUMULATE(input + source->taps[t].input, weights + source->taps[t].weights, source->weights_per_output_block, channels,    \
+                   positions, blocks, sum);                                                                                         \
+      }                                                                                                                             \
+      input += source->input_block_stride;                                                                                          \
+      weights += source->weights_per_input_block;                                                                                   \
+    }                                                                                                                               \
   }
-}
+DEFINE_PRODUCT(product, accumulate)
 
 /// Where finished results go: one view per output block.
 typedef struct {
@@ -60,18 +62,20 @@ typedef void (*raw_piece)(const float *input, size_t input_block_stride, int cha
                           float *output, size_t output_stride);
 
 // One function per size: product_P_B finishes P positions × B blocks through the epilogue, raw_P_B stores them bare (Winograd).
-#define DEFINE_PIECE(P, B)                                                                                                         \
-  static __attribute__((noinline)) void product_##P##_##B(const product_source *source, product_target *target, size_t offset,     \
-                                                          size_t step) {                                                           \
+#define DEFINE_PRODUCT_PIECE(PRODUCT, P, B)                                                                                        \
+  static __attribute__((noinline)) void PRODUCT##_##P##_##B(const product_source *source, product_target *target, size_t offset,   \
+                                                            size_t step) {                                                         \
     UNROLLED for (int b = 0; b < B; ++b) prefetch_results(&target->epilogue[b], P, offset, step);                            \
     v16 sum[P * B];                                                                                                                \
-    product(source, P, B, sum);                                                                                                    \
+    PRODUCT(source, P, B, sum);                                                                                                    \
     UNROLLED for (int b = 0; b < B; ++b) {                                                                                         \
       v16 values[P];                                                                                                               \
       UNROLLED for (int p = 0; p < P; ++p) values[p] = sum[p * B + b];                                                             \
       epilogue_group(&target->epilogue[b], &target->sums[b], values, 1, P, offset, 0, step);                                       \
     }                                                                                                                              \
-  }                                                                                                                                \
+  }
+#define DEFINE_PIECE(P, B)                                                                                                         \
+  DEFINE_PRODUCT_PIECE(product, P, B)                                                                                              \
   static __attribute__((noinline)) void raw_##P##_##B(const float *input, size_t input_block_stride, int channels,                 \
                                                       const float *weights, size_t output_block_stride, float *output,             \
                                                       size_t output_stride) {                                                      \
@@ -111,6 +115,11 @@ static const raw_piece raw_pieces[PIECE_BLOCKS][PIECE_COUNT] = {
     {PIECE_SIZES(RAW_ENTRY_2)},
 #endif
 };
+
+#if HAS_BFLOAT16_PAIRS
+// The same over pairs of bfloat16, behind the other templates: they need one more feature of the processor.
+static const product_piece product_pair_pieces[PIECE_BLOCKS][PIECE_COUNT];
+#endif
 
 /// The index of the size for the next piece of `left` positions: near equal pieces where the sizes allow.
 static int choose_piece(int left) {

@@ -14,7 +14,7 @@ public final class Executor {
   public let lowering: Lowering
   /// What backwards compute again.
   public let recomputation: Recomputation
-  /// How factors of products with frozen linear layers are rounded.
+  /// How factors of products with frozen weights are rounded.
   public let precision: Precision
   /// Number of worker threads, the calling one included.
   public var threads: Int { pool.threads }

@@ -23,7 +23,8 @@ public enum Recomputation: String, Codable, Sendable, CaseIterable {
   case never
 }
 
-/// How factors of products with frozen linear layers are rounded; sums are floats either way.
+/// How factors are rounded in products with frozen linear layers and in convolutions that are not done by Winograd transforms; sums are floats
+/// either way. Layers whose weights a pass differentiates are not rounded.
 public enum Precision: String, Codable, Sendable, CaseIterable {
   /// Not at all.
   case single

@@ -22,7 +22,7 @@ public final class Program: Sendable {
   }
 
   /// Which convolution in which direction.
-  struct PackedKey: Hashable, Sendable { var node: Int, backward: Bool, algorithm: UInt32 }
+  struct PackedKey: Hashable, Sendable { var node: Int, backward: Bool, algorithm: UInt32, bfloat16: Bool }
 
   /// Packed weights of the values with the given stamp; `pack` fills them at a miss. The latest few stamps of each convolution are kept.
   func packedWeights(

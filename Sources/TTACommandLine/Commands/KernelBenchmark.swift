@@ -10,10 +10,20 @@ enum KernelBenchmark {
     var kernel: String, shape: String
     var gflops: Double, percent_of_peak: Double
   }
+  /// How the automatic choice of one convolution compares with every algorithm and block of tiles that it had.
+  struct Choice: Encodable {
+    var shape: String, chosen: String, fastest: String
+    var percent_behind: Double
+  }
+  /// A pass over memory that computes next to nothing.
+  struct Pass: Encodable {
+    var pass: String
+    var gigabytes_per_second: Double, percent_of_bandwidth: Double
+  }
   struct Result: Encodable {
     var isa: String, threads: Int
-    var peak_gflops: Double
-    var rows: [Row]
+    var peak_gflops: Double, bandwidth_gigabytes_per_second: Double
+    var rows: [Row], choices: [Choice], passes: [Pass]
   }
 
   static func run(threads: Int, json: Bool) throws {
@@ -22,9 +32,10 @@ enum KernelBenchmark {
     // OpenBLAS's own threads spin for a moment after the library is loaded, and after its products: they would take a core from the rest.
     Thread.sleep(forTimeInterval: 0.5)
     let peak = (0..<5).reduce(0.0) { best, _ in max(best, ck_measure_peak_gflops(pool)) }
-    var rows: [Row] = []
+    var (rows, choices): ([Row], [Choice]) = ([], [])
     for layer in layers {
       for direction in [CK_FORWARD, CK_BACKWARD_DATA] {
+        choices.append(choice(layer, direction, pool))
         for algorithm in [CK_CONV_WINOGRAD, CK_CONV_DIRECT, CK_CONV_POINTWISE, CK_CONV_DEPTHWISE] {
           var shape = layer.shape
           guard ck_conv_supports(&shape, direction, algorithm) else { continue }
@@ -48,6 +59,16 @@ enum KernelBenchmark {
           Row(kernel: backward ? "attention backward" : "attention", shape: model.name, gflops: rate, percent_of_peak: 100 * rate / peak))
       }
     }
+    if ck_bfloat16_is_fast() {
+      for product in products where product.n > 197 {
+        let rate = roundedProduct(product.m, product.n, product.k, pool)
+        rows.append(Row(kernel: "product of bfloat16", shape: product.name, gflops: rate, percent_of_peak: 100 * rate / peak))
+      }
+    }
+    let bandwidth = (0..<3).reduce(0.0) { best, _ in max(best, ck_measure_bandwidth(pool, passBytes)) }
+    let passes = measurePasses(pool).map {
+      Pass(pass: $0.name, gigabytes_per_second: $0.rate, percent_of_bandwidth: 100 * $0.rate / bandwidth)
+    }
     for blas in [false, true] {
       for product in products {
         let rate = matrixProduct(product.m, product.n, product.k, blas: blas, pool)
@@ -56,7 +77,9 @@ enum KernelBenchmark {
           Row(kernel: blas ? "OpenBLAS, 1 thread" : "product", shape: product.name, gflops: rate, percent_of_peak: 100 * rate / ceiling))
       }
     }
-    let result = Result(isa: Machine.instructionSet, threads: threads, peak_gflops: peak, rows: rows)
+    let result = Result(
+      isa: Machine.instructionSet, threads: threads, peak_gflops: peak, bandwidth_gigabytes_per_second: bandwidth, rows: rows,
+      choices: choices, passes: passes)
     if json { return try Console.json(result) }
     Console.result(
       "\(result.isa), \(threads) threads, measured peak \(Numbers.decimals(peak, 0)) GFLOP/s; Winograd counted as the direct product it replaces"
@@ -64,9 +87,21 @@ enum KernelBenchmark {
     var table = TextTable(["kernel", "shape", "GFLOP/s", "% of peak"])
     for row in rows { table.add([row.kernel, row.shape, Numbers.decimals(row.gflops, 0), Numbers.decimals(row.percent_of_peak, 0)]) }
     table.lines.forEach(Console.result)
+
+    Console.result("\nthe automatic choice of each convolution, and how far it is behind the fastest algorithm and block of tiles")
+    table = TextTable(["convolution", "chosen", "fastest", "% behind"])
+    for row in choices { table.add([row.shape, row.chosen, row.fastest, Numbers.decimals(row.percent_behind, 1)]) }
+    table.lines.forEach(Console.result)
+
+    Console.result("\npasses over \(passBytes >> 20) MB; a scaling copy moves \(Numbers.decimals(bandwidth, 1)) GB/s")
+    table = TextTable(["pass", "GB/s", "% of bandwidth"])
+    for row in passes {
+      table.add([row.pass, Numbers.decimals(row.gigabytes_per_second, 1), Numbers.decimals(row.percent_of_bandwidth, 0)])
+    }
+    table.lines.forEach(Console.result)
   }
 
-  private static func name(_ algorithm: ck_conv_algorithm) -> String {
+  static func name(_ algorithm: ck_conv_algorithm) -> String {
     switch algorithm {
     case CK_CONV_WINOGRAD: "winograd 3×3"
     case CK_CONV_POINTWISE: "pointwise 1×1"
@@ -75,7 +110,7 @@ enum KernelBenchmark {
     }
   }
 
-  private struct Layer { var name: String, shape: ck_conv_shape, images: Int }
+  struct Layer { var name: String, shape: ck_conv_shape, images: Int }
   private static func layer(
     _ network: String, _ channels: Int32, _ filters: Int32, _ size: Int32, kernel: Int32 = 3, stride: Int32 = 1, depthwise: Bool = false,
     images: Int
@@ -106,14 +141,14 @@ enum KernelBenchmark {
     ("attention 197×197×64", 197, 197, 64),
   ]
 
-  private static func buffer(_ count: Int) -> UnsafeMutablePointer<Float> {
+  static func buffer(_ count: Int) -> UnsafeMutablePointer<Float> {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: (count * 4 + 63) / 64 * 64, alignment: 64)
     let floats = raw.bindMemory(to: Float.self, capacity: count)
     for i in 0..<count { floats[i] = Float(i % 17) * 0.03 - 0.2 }
     return floats
   }
   /// The best of several runs of at least 0.2 seconds, in GFLOP/s.
-  private static func best(_ operations: Double, _ body: () -> Void) -> Double {
+  static func best(_ operations: Double, _ body: () -> Void) -> Double {
     body()
     var (fastest, spent, runs) = (Double.infinity, 0.0, 0)
     while runs < 3 || (spent < 0.2 && runs < 50) {
@@ -124,11 +159,13 @@ enum KernelBenchmark {
     }
     return operations / fastest * 1e-9
   }
-  private static func convolution(
-    _ shape: ck_conv_shape, _ direction: ck_direction, _ algorithm: ck_conv_algorithm, images: Int, _ pool: OpaquePointer
+  static func convolution(
+    _ shape: ck_conv_shape, _ direction: ck_direction, _ algorithm: ck_conv_algorithm, images: Int, tileBlock: Int32? = nil,
+    _ pool: OpaquePointer
   ) -> Double {
     var shape = shape
     var conv = ck_conv_make(&shape, direction, algorithm)
+    if let tileBlock { conv.tile_block = tileBlock }
     _ = ck_pool_reserve(pool, ck_conv_scratch_bytes(&conv))
     func blocked(_ channels: Int32, _ height: Int32, _ width: Int32) -> Int { images * Int((channels + 15) / 16 * 16 * height * width) }
     let input = buffer(blocked(shape.channels, shape.height, shape.width))

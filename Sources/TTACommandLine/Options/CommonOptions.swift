@@ -42,7 +42,7 @@ struct ExecutionOptions: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Factors in products with frozen linear layers: single, or rounded to bfloat16, which is faster on processors with AVX512-BF16.",
+      "Factors in products with frozen weights: single, or rounded to bfloat16, which is faster on processors with AVX512-BF16.",
       valueName: "single or bfloat16"), transform: { try choice($0, of: Precision.self) })
   var precision = Precision.single
 

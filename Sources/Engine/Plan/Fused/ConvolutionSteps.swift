@@ -59,10 +59,10 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
   static func title(_ conv: ck_conv) -> String {
     switch conv.algorithm {
     case CK_CONV_WINOGRAD: "winograd"
-    case CK_CONV_POINTWISE: "pointwise"
+    case CK_CONV_POINTWISE: conv.bfloat16 ? "bfloat16 pointwise" : "pointwise"
     case CK_CONV_DEPTHWISE: "depthwise"
     case CK_CONV_STEM: "stem"
-    default: "direct"
+    default: conv.bfloat16 ? "bfloat16 direct" : "direct"
     }
   }
   func run(_ frame: borrowing Frame) {

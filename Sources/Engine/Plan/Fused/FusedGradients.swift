@@ -152,7 +152,7 @@ extension FusedLowering {
 
   // MARK: - Gradients of weights
 
-  private func differentiates(_ node: Graph.Node) -> Bool { node.parameters.contains { compiler.key.differentiated.contains($0) } }
+  func differentiates(_ node: Graph.Node) -> Bool { node.parameters.contains { compiler.key.differentiated.contains($0) } }
   /// Scratch for the weight gradient of a convolution that may get one.
   func reserveWeightGradient(_ node: Graph.Node, _ conv: ck_conv) {
     var conv = conv

@@ -152,7 +152,7 @@ final class FusedLowering {
     var epilogue = EpilogueSpecification(output: result.buffer)
     let bias = node.parameters.count > 1 ? node.parameters[1] : nil
     if bias != nil { epilogue.bias = compiler.buffer(fixedBytes: paddedChannels(output[0]) * 4) }
-    let conv = ck_conv_make(&shape, CK_FORWARD, forward)
+    let conv = made(&shape, CK_FORWARD, forward, node)
     let source = packedSource(index, conv, node.parameters[0])
     let step = ConvolutionForward(
       node.name, conv, source, operand, epilogue, bias: bias, normalization: isStem ? (input as? NormalizedImages)?.operation : nil)
@@ -160,7 +160,7 @@ final class FusedLowering {
     compiler.emit(step, touching: operand.touched + epilogue.touched + [source.transient].compactMap { $0 })
     guard result.requiresGradient else { return result }
     let dataGradient = backward.map { algorithm in
-      let conv = ck_conv_make(&shape, CK_BACKWARD_DATA, algorithm)
+      let conv = made(&shape, CK_BACKWARD_DATA, algorithm, node)
       return (conv: conv, source: packedSource(index, conv, node.parameters[0]))
     }
     reserveWeightGradient(node, conv)
@@ -177,6 +177,14 @@ final class FusedLowering {
     }
     return result
   }
+  private func made(
+    _ shape: inout ck_conv_shape, _ direction: ck_direction, _ algorithm: ck_conv_algorithm, _ node: Graph.Node
+  ) -> ck_conv {
+    var conv = ck_conv_make(&shape, direction, algorithm)
+    let rounds = algorithm == CK_CONV_DIRECT || algorithm == CK_CONV_POINTWISE
+    conv.bfloat16 = rounds && compiler.key.precision == .bfloat16 && !differentiates(node)
+    return conv
+  }
   private func inputNode(_ index: Int) -> Int { graph.nodes[index].inputs[0] }
 
   private func packedSource(_ index: Int, _ conv: ck_conv, _ weight: ParameterID) -> PackedSource {
@@ -184,7 +192,8 @@ final class FusedLowering {
     compiler.reserve(scratch: ck_conv_scratch_bytes(&conv))
     let bytes = ck_conv_packed_count(&conv) * 4
     packedBytes += bytes
-    let key = Program.PackedKey(node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue)
+    let key = Program.PackedKey(
+      node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue, bfloat16: conv.bfloat16)
     let buffer = packedBytes > Self.packedLimit ? compiler.buffer(fixedBytes: bytes) : nil
     if buffer == nil { keptPackedBytes += bytes }
     return PackedSource(key: key, weight: weight, transient: buffer)
