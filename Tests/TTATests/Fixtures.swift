@@ -36,6 +36,16 @@ enum Fixtures {
     let shape = Shape([count] + model.graph.inputShape.dimensions)
     return Tensor((0..<shape.elementCount).map { _ in random.uniform() }, shape: shape)
   }
+  /// What a pass of entropy minimisation computes before anything learns.
+  struct Gradient { var logits: Tensor, gradients: [ParameterID: Tensor] }
+  static func gradient(_ model: Model, _ images: Tensor, _ set: ParameterSet, _ executor: Executor) throws -> Gradient {
+    let pass = try executor.record(images, Program(model.graph), at: model.parameters, differentiating: set, ForwardOptions())
+    let logits = pass.output.logits
+    let seed = OutputGradient([.logits: Entropy().losses(of: pass.output).logitGradients])
+    var gradients = Gradients()
+    try executor.backpropagate(pass, from: seed, into: &gradients)
+    return Gradient(logits: logits, gradients: gradients.tensors)
+  }
   /// One step of plain SGD: a parameter's element that moved most moved along the numeric derivative of `loss`.
   static func expectStep(
     from model: Model, to stream: AdaptationRuntime, of name: String, rate: Double, step: Float, tolerance: Double,

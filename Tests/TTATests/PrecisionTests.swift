@@ -8,20 +8,12 @@ import TTATestKit
 import Testing
 
 @Suite(.serialized) struct PrecisionTests {
-  private struct Step { var logits: Tensor, gradients: [ParameterID: Tensor] }
-
   private func step(
     _ model: Model, _ images: Tensor, _ precision: Precision, learning: ParameterSelection = .normAffine, threads: Int = 2,
     recomputation: Recomputation = .automatic
-  ) throws -> Step {
+  ) throws -> Fixtures.Gradient {
     let executor = Executor(threads: threads, recomputation: recomputation, precision: precision)
-    let set = try model.graph.resolve(learning)
-    let pass = try executor.record(images, Program(model.graph), at: model.parameters, differentiating: set, ForwardOptions())
-    let logits = pass.output.logits
-    let seed = OutputGradient([.logits: Entropy().losses(of: pass.output).logitGradients])
-    var gradients = Gradients()
-    try executor.backpropagate(pass, from: seed, into: &gradients)
-    return Step(logits: logits, gradients: gradients.tensors)
+    return try Fixtures.gradient(model, images, model.graph.resolve(learning), executor)
   }
   private func distance(_ got: Tensor, _ expected: Tensor) -> Double {
     let squares = zip(got.values, expected.values).map { (Double($0 - $1) * Double($0 - $1), Double($1) * Double($1)) }
@@ -37,7 +29,7 @@ import Testing
     #expect(logits > 1e-5 && logits < 0.02, "\(name): \(logits)")
     // Activations near 0 take the other side here and there: over all parameters together.
     let ids = single.gradients.keys.sorted { $0.index < $1.index }
-    let all = { (step: Step) throws in
+    let all = { (step: Fixtures.Gradient) throws in
       let values = try ids.flatMap { try #require(step.gradients[$0]).values }
       return Tensor(values, shape: [values.count])
     }

@@ -8,18 +8,10 @@ import TTATestKit
 import Testing
 
 @Suite(.serialized) struct RecomputationTests {
-  private struct Step { var logits: Tensor, gradients: [ParameterID: Tensor] }
-
   private func step(
     _ model: Model, _ images: Tensor, _ set: ParameterSet, _ recomputation: Recomputation, threads: Int = 2, lowering: Lowering = .fast
-  ) throws -> Step {
-    let executor = Executor(threads: threads, lowering: lowering, recomputation: recomputation)
-    let pass = try executor.record(images, Program(model.graph), at: model.parameters, differentiating: set, ForwardOptions())
-    let logits = pass.output.logits
-    let seed = OutputGradient([.logits: Entropy().losses(of: pass.output).logitGradients])
-    var gradients = Gradients()
-    try executor.backpropagate(pass, from: seed, into: &gradients)
-    return Step(logits: logits, gradients: gradients.tensors)
+  ) throws -> Fixtures.Gradient {
+    try Fixtures.gradient(model, images, set, Executor(threads: threads, lowering: lowering, recomputation: recomputation))
   }
   private func summary(_ model: Model, _ set: ParameterSet, _ recomputation: Recomputation, images: Int) throws -> PlanSummary {
     try Program(model.graph).summary(

@@ -135,7 +135,7 @@ typedef struct {
   const float *gate;  // [image][channel], or NULL: 1
   size_t gate_stride;  // floats from one image's factors to the next
   float *store;     // where the evaluated value is kept as well (blocked, unpadded in space), or NULL
-  uint16_t *signs;  // [image][channel / 16][row][column], or NULL: a bit for each of 16 channels where the value is > 0 (RELU6: and < 6)
+  uint16_t *signs;  // [image][channel / 16][row][column], or NULL: RELU (RELU6): a bit for each of 16 channels where it is > 0 (and < 6)
 } ck_operand;
 
 /// Which derivative a result v is multiplied by: that of the activation at `source` through `affine`. For RELU and RELU6 it is a mask, 1 where the
