@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -61,9 +62,10 @@ def main():
     parser.add_argument("--batches", type=numbers, default=[2, 4, 8, 16, 32, 64, 128, 256, 512])
     parser.add_argument("--sizes", type=numbers, default=[32, 64, 96, 128, 160, 192, 224])
     parser.add_argument("--size-architecture", default="resnet18", help="the network for the sizes")
+    parser.add_argument("--class-counts", type=numbers, default=[10, 100, 1000, 10000])
     parser.add_argument("--long", type=int, default=100_000, help="batches of the long run")
     parser.add_argument("--long-batch", type=int, default=8, help="images in each of them")
-    parser.add_argument("--only", choices=["batch", "threads", "size", "time"])
+    parser.add_argument("--only", choices=["batch", "threads", "size", "classes", "time"])
     options = parser.parse_args()
     print(f"{options.architecture}, {options.strategy}; load {os.getloadavg()[0]:.1f}")
     if options.only in (None, "batch"):
@@ -76,6 +78,14 @@ def main():
     if options.only in (None, "size"):
         rows = [(size, Point(options, architecture=options.size_architecture, input_size=size, batch=16)) for size in options.sizes]
         table(f"Size of the images: {options.size_architecture}, batch 16", "pixels", rows)
+    if options.only in (None, "classes"):
+        rows = []
+        for count in options.class_counts:
+            with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
+                names.write("".join(f"class {index}\n" for index in range(count)))
+                names.flush()
+                rows.append((count, Point(options, classes=names.name)))
+        table("Classes", "classes", rows)
     if options.only in (None, "time"):
         steady = Point(options, batch=options.long_batch, repeats=options.long).result["steadiness"]
         print(f"\n{options.long:,} batches of {options.long_batch}: the first tenth took {steady['first_tenth_milliseconds']:.3f} ms each, the last "

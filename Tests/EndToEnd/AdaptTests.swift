@@ -290,6 +290,19 @@ struct OtherCommandTests {
     let short = try runTTA(["bench", "--batch", "2", "--repeats", "20", "--quiet"])
     #expect(!short.stdout.contains("first tenth"))
   }
+  /// Fresh weights have as many classes as there are names: 100,000 take 25.6 MB in a ResNet-20, and logits.
+  @Test func benchTakesTheNumberOfClasses() throws {
+    let folder = try TemporaryFolder()
+    let names = folder.path("names.txt")
+    try (0..<100_000).map { "class \($0)\n" }.joined().write(toFile: names, atomically: true, encoding: .utf8)
+    func memory(_ more: [String]) throws -> Double {
+      let bench = ["bench", "--architecture", "cifar-resnet20", "--random-weights", "--strategy", "source", "--batch", "2", "--repeats", "1"]
+      let result = try runTTA(bench + ["--json", "--quiet"] + more)
+      let report = try #require(try JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any], "\(result.stderr)")
+      return try #require(report["peak_memory_bytes"] as? Double)
+    }
+    #expect(try memory(["--classes", names]) > memory([]) + 25e6)
+  }
   /// What EATA needs beside a model is made for the benchmark.
   @Test func benchMakesImportances() throws {
     let result = try runTTA(["bench", "--strategy", "eata", "--batch", "4", "--repeats", "1", "--json", "--quiet"])

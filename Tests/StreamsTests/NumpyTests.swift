@@ -114,7 +114,12 @@ private func made(_ header: String, _ count: Int, filler: UInt8 = 0) -> [UInt8] 
     #expect(message(header: header("4,"), 33) == "\"x.npy\" has 1 bytes after its 4 int64 elements")
     #expect(
       message(header: header("4294967296, 4294967296")) == "\"x.npy\" promises an array of 4294967296×4294967296, which no memory holds")
-    #expect(message(header: header("0, 4294967296, 4294967296")) == nil)
+    // An axis of nothing does not hide the others: their product overflows wherever it is taken.
+    for shape in ["0, 4294967296, 4294967296", "4294967296, 4294967296, 0", "4294967296, 0, 4294967296"] {
+      let axes = shape.replacingOccurrences(of: ", ", with: "×")
+      #expect(message(header: header(shape)) == "\"x.npy\" promises an array of \(axes), which no memory holds")
+    }
+    #expect(message(header: header("0, 4294967296"), 0) == nil)
     #expect(message(header: header(""), 8) == nil)
   }
 }

@@ -71,16 +71,15 @@ public struct NumpyHeader: Hashable, Sendable {
   /// The lengths joined by ×.
   var shapeText: String { shape.isEmpty ? "one element" : shape.map(String.init).joined(separator: "×") }
 
-  /// Bytes of all elements, unless that is more than an `Int` holds.
+  /// Bytes of all elements, unless that is more than an `Int` holds. As in NumPy, an axis of nothing does not excuse the others.
   private var byteCount: Int? {
-    if shape.contains(0) { return 0 }
     var size = type.size
-    for length in shape {
+    for length in shape where length > 0 {
       let (product, overflow) = size.multipliedReportingOverflow(by: length)
       if overflow { return nil }
       size = product
     }
-    return size
+    return shape.contains(0) ? 0 : size
   }
 
   /// The bytes of a version 1 header, padded with blanks so that the elements start at a multiple of 64; at least `minimum` bytes long.

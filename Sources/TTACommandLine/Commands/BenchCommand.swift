@@ -142,7 +142,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
     let architecture = try Architecture.named(name)
     let configuration = ArchitectureConfiguration(
-      classes: architecture.defaultClasses, inputSize: model.inputSize ?? architecture.defaultInputSize)
+      classes: try model.classNames()?.count ?? architecture.defaultClasses, inputSize: model.inputSize ?? architecture.defaultInputSize)
     return (architecture.name, try RandomWeights.model(architecture.graph(configuration), seed: 1))
   }
 }

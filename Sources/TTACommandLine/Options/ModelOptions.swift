@@ -81,9 +81,11 @@ struct ModelOptions: ParsableArguments {
     result.inputSize = inputSize ?? result.inputSize
     result.resize = resize ?? result.resize
     result.interpolation = interpolation ?? result.interpolation
-    if let classes { result.classes = try Self.lines(of: classes) }
+    if let names = try classNames() { result.classes = names }
     return result
   }
+  /// The lines of the file of class names; nil where none is given.
+  func classNames() throws -> [String]? { try classes.map { try Self.lines(of: $0) } }
   private func describe(_ section: OptionTree) throws -> ModelDescription {
     var result = ModelDescription()
     func list(_ key: String) throws -> [Float]? {
