@@ -296,7 +296,9 @@ struct OtherCommandTests {
     let names = folder.path("names.txt")
     try (0..<100_000).map { "class \($0)\n" }.joined().write(toFile: names, atomically: true, encoding: .utf8)
     func memory(_ more: [String]) throws -> Double {
-      let bench = ["bench", "--architecture", "cifar-resnet20", "--random-weights", "--strategy", "source", "--batch", "2", "--repeats", "1"]
+      let bench = [
+        "bench", "--architecture", "cifar-resnet20", "--random-weights", "--strategy", "source", "--batch", "2", "--repeats", "1",
+      ]
       let result = try runTTA(bench + ["--json", "--quiet"] + more)
       let report = try #require(try JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any], "\(result.stderr)")
       return try #require(report["peak_memory_bytes"] as? Double)
