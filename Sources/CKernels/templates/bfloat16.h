@@ -1,7 +1,12 @@
 // bfloat16: the upper half of a float, rounded to nearest, ties to even. A NaN stays one.
 
-/// True where a product of pairs is one instruction (pairs.h).
-static bool multiplies_pairs(void) { return HAS_BFLOAT16_PAIRS && ck_machine_multiplies_bfloat16(); }
+/// What the factors of a product are: floats; floats rounded to bfloat16; or words of two bfloat16, the first in the lower half.
+typedef enum { WORDS_FLOATS, WORDS_ROUNDED_FLOATS, WORDS_BFLOAT16_PAIRS } word_kind;
+
+/// How products of bfloat16 are done here: in pairs where that is one instruction (pairs.h).
+static word_kind bfloat16_words(void) {
+  return HAS_BFLOAT16_PAIRS && ck_machine_multiplies_bfloat16() ? WORDS_BFLOAT16_PAIRS : WORDS_ROUNDED_FLOATS;
+}
 
 /// The float with its lower half rounded away.
 INLINE i16 bfloat16_bits(v16 v) {
@@ -31,5 +36,14 @@ static void pair_bfloat16(const float *source, size_t count, float *target) {
     v16 a = load_some(source + i, count - i), b = count - i > CK_LANES ? load_some(source + i + CK_LANES, count - i - CK_LANES) : splat(0);
     store_unaligned(target, pair_lanes(__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
                                        __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)));
+  }
+}
+
+/// `count` floats → words for products of bfloat16; target may be source.
+static void bfloat16_factors(word_kind words, const float *source, size_t count, float *target) {
+  if (words == WORDS_BFLOAT16_PAIRS) {
+    pair_bfloat16(source, count, target);
+  } else {
+    round_bfloat16(source, count, target);
   }
 }

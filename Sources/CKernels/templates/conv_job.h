@@ -13,20 +13,19 @@ typedef struct {
   const int *phase_taps;   // direct: taps of each phase
   const struct depthwise_taps *depthwise;
   // direct and pointwise: how the padded copy and the weights are multiplied, and the words of a position and block in the copy.
-  enum { CONV_FLOATS, CONV_ROUNDED_FLOATS, CONV_BFLOAT16_PAIRS } words;
+  word_kind words;
   int position_words;
 } conv_job;
 
 /// Turns packed positions into the words that the products read, in place.
 static void round_packed(const conv_job *job, float *packed, size_t floats) {
-  if (job->words == CONV_BFLOAT16_PAIRS) pair_bfloat16(packed, floats, packed);
-  if (job->words == CONV_ROUNDED_FLOATS) round_bfloat16(packed, floats, packed);
+  if (job->words != WORDS_FLOATS) bfloat16_factors(job->words, packed, floats, packed);
 }
 
 /// The product of a piece of results.
 INLINE product_piece piece_of(const conv_job *job, int blocks, int piece) {
 #if HAS_BFLOAT16_PAIRS
-  if (job->words == CONV_BFLOAT16_PAIRS) return product_pair_pieces[blocks - 1][piece];
+  if (job->words == WORDS_BFLOAT16_PAIRS) return product_pair_pieces[blocks - 1][piece];
 #endif
   (void)job;
   return product_pieces[blocks - 1][piece];

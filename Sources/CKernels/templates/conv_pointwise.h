@@ -95,7 +95,7 @@ static void pointwise_unit(void *context, int unit, int worker) {
   for (int first = 0; first < positions; first += (int)chunk) {
     int count = ck_minimum((int)chunk, positions - first);
     pack_positions(job, views, first, count, chunk, packed);
-    for (int block = 0; job->words != CONV_FLOATS && block < g->in_blocks; ++block)
+    for (int block = 0; block < g->in_blocks; ++block)
       round_packed(job, packed + (size_t)block * chunk * CK_LANES, (size_t)count * CK_LANES);
     pointwise_chunk(job, packed, chunk, image, first, count, begin, end, totals);
   }

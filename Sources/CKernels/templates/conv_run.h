@@ -4,8 +4,8 @@ static void conv_run(const ck_conv *conv, ck_pool *pool, int n, const float *pac
   if (n <= 0) return;
   conv_job job = {
       .conv = conv, .geometry = ck_geometry(conv), .pool = pool, .packed = packed, .operand = operand, .epilogue = epilogue, .n = n, .parts = 1};
-  job.words = !conv->bfloat16 ? CONV_FLOATS : multiplies_pairs() ? CONV_BFLOAT16_PAIRS : CONV_ROUNDED_FLOATS;
-  job.position_words = job.words == CONV_BFLOAT16_PAIRS ? CK_LANES / 2 : CK_LANES;
+  job.words = conv->bfloat16 ? bfloat16_words() : WORDS_FLOATS;
+  job.position_words = job.words == WORDS_BFLOAT16_PAIRS ? CK_LANES / 2 : CK_LANES;
   switch (conv->algorithm) {
     case CK_CONV_DIRECT: run_direct(&job); break;
     case CK_CONV_POINTWISE: run_pointwise(&job); break;

@@ -50,7 +50,7 @@ static void round_direct_weights(const weight_job *job, int block) {
   const ck_conv_geometry *g = &job->geometry;
   size_t floats = (size_t)g->in_blocks * (size_t)g->kernel_area * CK_LANES * CK_LANES;
   float *packed = job->packed + (size_t)block * floats;
-  if (!multiplies_pairs()) {
+  if (bfloat16_words() == WORDS_ROUNDED_FLOATS) {
     round_bfloat16(packed, floats, packed);
     return;
   }

@@ -16,7 +16,7 @@ typedef struct {
   ck_pool *pool;
   size_t block_rows, block_panels, row_blocks;
   // k counts words of A's rows and of packed B: a float, or a pair of bfloat16.
-  enum { GEMM_FLOATS, GEMM_ROUNDED_FLOATS, GEMM_BFLOAT16_PAIRS } words;
+  word_kind words;
   size_t row_floats;  // of A, where the words are not plain floats
 } gemm_job;
 
@@ -80,7 +80,7 @@ static const gemm_kernel gemm_kernels[GEMM_PANELS][GEMM_SIZE_COUNT] = {
 // The same kernels over pairs, behind the other templates: they need one more feature of the processor.
 static const gemm_kernel gemm_pair_kernels[GEMM_PANELS][GEMM_SIZE_COUNT];
 INLINE const gemm_kernel *kernels_of(const gemm_job *job, size_t panels) {
-  return job->words == GEMM_BFLOAT16_PAIRS ? gemm_pair_kernels[panels - 1] : gemm_kernels[panels - 1];
+  return job->words == WORDS_BFLOAT16_PAIRS ? gemm_pair_kernels[panels - 1] : gemm_kernels[panels - 1];
 }
 #else
 INLINE const gemm_kernel *kernels_of(const gemm_job *job, size_t panels) {
@@ -89,23 +89,17 @@ INLINE const gemm_kernel *kernels_of(const gemm_job *job, size_t panels) {
 }
 #endif
 
-/// Floats of A as they go into words: rounded to bfloat16 and back, or two at a time in one word, the first in the lower half; 0 behind the last.
+/// Floats of A as words of bfloat16, 0 behind the last.
 static void gemm_pack_rounded(const gemm_job *job, size_t row, size_t rows, size_t first, size_t depth, float *packed) {
-  size_t floats = job->words == GEMM_BFLOAT16_PAIRS ? 2 : 1, begin = first * floats;
+  size_t floats = job->words == WORDS_BFLOAT16_PAIRS ? 2 : 1, begin = first * floats;
   size_t count = job->row_floats - begin < depth * floats ? job->row_floats - begin : depth * floats;
-  for (size_t r = 0; r < rows; ++r, packed += GEMM_ROW_STRIDE) {
-    const float *source = job->a + (row + r) * job->lda + begin;
-    if (floats == 2) {
-      pair_bfloat16(source, count, packed);
-    } else {
-      round_bfloat16(source, count, packed);
-    }
-  }
+  for (size_t r = 0; r < rows; ++r, packed += GEMM_ROW_STRIDE)
+    bfloat16_factors(job->words, job->a + (row + r) * job->lda + begin, count, packed);
 }
 
 /// Copies a block of A to rows of GEMM_ROW_STRIDE.
 static void gemm_pack_a(const gemm_job *job, size_t row, size_t rows, size_t first, size_t depth, float *packed) {
-  if (job->words != GEMM_FLOATS) {
+  if (job->words != WORDS_FLOATS) {
     gemm_pack_rounded(job, row, rows, first, depth, packed);
     return;
   }
@@ -173,7 +167,7 @@ static upcoming_operand gemm_upcoming(const gemm_job *job, size_t row, size_t ro
     if (!job->pool || row >= job->m) return next;
     rows = job->m - row < job->block_rows ? job->m - row : job->block_rows;
   }
-  size_t floats = job->words == GEMM_BFLOAT16_PAIRS ? 2 : 1;
+  size_t floats = job->words == WORDS_BFLOAT16_PAIRS ? 2 : 1;
   next.streams[0] = job->a + row * job->lda + first * floats;
   next.blocks = (int)rows;
   next.lines = (int)(((job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH) * floats + CK_LANES - 1) / CK_LANES);
@@ -403,7 +397,7 @@ static void gemm_round_unit(void *context, int unit, int worker) {
   (void)worker;
   _Alignas(64) float rows[PIECE * CK_LANES];
   size_t column = (size_t)unit * CK_LANES, k = pack->depth;
-  bool pairs = pack->job->words == GEMM_BFLOAT16_PAIRS;
+  bool pairs = pack->job->words == WORDS_BFLOAT16_PAIRS;
   float *packed = pack->packed + (size_t)unit * (pairs ? (k + 1) / 2 : k) * CK_LANES;
   for (size_t first = 0; first < k; first += PIECE) {
     size_t depth = k - first < PIECE ? k - first : PIECE;
@@ -418,18 +412,19 @@ static void gemm_round_unit(void *context, int unit, int worker) {
 
 static void gemm_pack_b_bfloat16(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
   gemm_job whole = {.b_orientation = b_orientation, .n = n, .k = k, .ldb = ldb, .b = b,
-                    .words = multiplies_pairs() ? GEMM_BFLOAT16_PAIRS : GEMM_ROUNDED_FLOATS};
+                    .words = bfloat16_words()};
   gemm_pack_job pack = {&whole, 0, k, 0, packed_b};
   ck_pool_run(pool, (int)gemm_panels(n), gemm_round_unit, &pack);
 }
 
 static void linear_bfloat16(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
                             const ck_product_epilogue *epilogue) {
-  bool more = epilogue->addend || epilogue->function != CK_ROW_NONE, pairs = multiplies_pairs();
-  size_t words = pairs ? (k + 1) / 2 : k;
+  bool more = epilogue->addend || epilogue->function != CK_ROW_NONE;
+  word_kind kind = bfloat16_words();
+  size_t words = kind == WORDS_BFLOAT16_PAIRS ? (k + 1) / 2 : k;
   gemm_job job = {.a_orientation = CK_NORMAL, .m = m, .n = n, .k = words, .lda = k, .ldc = n, .a = a, .bias = epilogue->bias, .c = c,
                   .epilogue = more ? epilogue : NULL, .packed_b = packed_b, .panel_stride = words * CK_LANES, .pool = pool,
-                  .words = pairs ? GEMM_BFLOAT16_PAIRS : GEMM_ROUNDED_FLOATS, .row_floats = k};
+                  .words = kind, .row_floats = k};
   gemm_run_packed(&job, pool);
 }
 

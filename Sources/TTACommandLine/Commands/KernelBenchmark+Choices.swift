@@ -7,21 +7,21 @@ extension KernelBenchmark {
   /// Tiles per block that Winograd is tried with.
   private static let tileBlocks: [Int32] = [8, 16, 32, 64, 128]
 
-  /// Measures every way to compute a convolution, twice in turns, and compares the automatic choice with the fastest.
-  static func choice(_ layer: Layer, _ direction: ck_direction, _ pool: OpaquePointer) -> Choice {
+  /// A way to compute a convolution: an algorithm, and for Winograd a block of tiles. Automatic: the block that the algorithm takes by itself.
+  struct Way {
+    var algorithm: ck_conv_algorithm, tileBlock: Int32?, isAutomatic: Bool, rate = 0.0
+    var name: String { KernelBenchmark.name(algorithm) + (tileBlock.map { ", \($0) tiles" } ?? "") }
+  }
+
+  /// Measures every way, twice in turns.
+  static func ways(_ layer: Layer, _ direction: ck_direction, _ pool: OpaquePointer) -> [Way] {
     var shape = layer.shape
-    let automatic = ck_conv_choose(&shape, direction, false)
-    let made = ck_conv_make(&shape, direction, automatic)
-    var ways: [(name: String, algorithm: ck_conv_algorithm, tileBlock: Int32?, isChosen: Bool, rate: Double)] = []
+    var ways: [Way] = []
     for algorithm in [CK_CONV_WINOGRAD, CK_CONV_DIRECT, CK_CONV_POINTWISE, CK_CONV_DEPTHWISE]
     where ck_conv_supports(&shape, direction, algorithm) {
-      if algorithm == CK_CONV_WINOGRAD {
-        for block in tileBlocks {
-          ways.append(("\(name(algorithm)), \(block) tiles", algorithm, block, automatic == algorithm && made.tile_block == block, 0))
-        }
-      } else {
-        ways.append((name(algorithm), algorithm, nil, automatic == algorithm, 0))
-      }
+      let automatic = ck_conv_make(&shape, direction, algorithm).tile_block
+      let blocks = algorithm == CK_CONV_WINOGRAD ? Self.tileBlocks.map(Optional.some) : [nil]
+      ways += blocks.map { Way(algorithm: algorithm, tileBlock: $0, isAutomatic: $0 == nil || $0 == automatic) }
     }
     for _ in 0..<2 {
       for index in ways.indices {
@@ -30,8 +30,14 @@ extension KernelBenchmark {
         ways[index].rate = max(way.rate, rate)
       }
     }
+    return ways
+  }
+  /// Compares the automatic choice with the fastest way.
+  static func choice(of ways: [Way], _ layer: Layer, _ direction: ck_direction) -> Choice {
+    var shape = layer.shape
+    let algorithm = ck_conv_choose(&shape, direction, false)
     let fastest = ways.max { $0.rate < $1.rate } ?? ways[0]
-    let chosen = ways.first { $0.isChosen } ?? ways[0]
+    let chosen = ways.first { $0.algorithm == algorithm && $0.isAutomatic } ?? ways[0]
     return Choice(
       shape: "\(layer.name) \(direction == CK_FORWARD ? "forward" : "backward")", chosen: chosen.name, fastest: fastest.name,
       percent_behind: 100 * (1 - chosen.rate / fastest.rate))

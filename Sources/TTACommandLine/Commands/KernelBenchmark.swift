@@ -35,15 +35,13 @@ enum KernelBenchmark {
     var (rows, choices): ([Row], [Choice]) = ([], [])
     for layer in layers {
       for direction in [CK_FORWARD, CK_BACKWARD_DATA] {
-        choices.append(choice(layer, direction, pool))
-        for algorithm in [CK_CONV_WINOGRAD, CK_CONV_DIRECT, CK_CONV_POINTWISE, CK_CONV_DEPTHWISE] {
-          var shape = layer.shape
-          guard ck_conv_supports(&shape, direction, algorithm) else { continue }
-          let rate = convolution(shape, direction, algorithm, images: layer.images, pool)
+        let ways = ways(layer, direction, pool)
+        choices.append(choice(of: ways, layer, direction))
+        for way in ways where way.isAutomatic {
           rows.append(
             Row(
-              kernel: "\(name(algorithm)) \(direction == CK_FORWARD ? "forward" : "backward")", shape: layer.name, gflops: rate,
-              percent_of_peak: 100 * rate / peak))
+              kernel: "\(name(way.algorithm)) \(direction == CK_FORWARD ? "forward" : "backward")", shape: layer.name, gflops: way.rate,
+              percent_of_peak: 100 * way.rate / peak))
         }
       }
     }

@@ -24,7 +24,8 @@ struct OutputOptions: ParsableArguments {
   func detail(machineWith executor: Executor) {
     detail(
       "tta \(TTACommandLine.version) (\(Machine.revision)), instruction set \(Machine.instructionSet), BLAS core \(Machine.blas), "
-        + "threads \(executor.threads) of \(Machine.processors), \(executor.lowering.rawValue) convolutions")
+        + "threads \(executor.threads) of \(Machine.processors), \(executor.lowering.rawValue) convolutions, \(executor.precision.rawValue) factors"
+    )
   }
 }
 
@@ -59,7 +60,7 @@ struct ExecutionOptions: ParsableArguments {
       throw TTAError(.usage, "--threads \(threads): expected a number from 1 to 256", hint: "leave it out to use all processors")
     }
     if precision == .bfloat16, !Precision.bfloat16IsFast {
-      Console.error("note: this processor has no instruction for bfloat16: the same results, slower than --precision single")
+      Console.error("note: this processor has no instruction for bfloat16: the same roundings, slower than --precision single")
     }
     return Executor(threads: threads, lowering: exact ? .exact : .fast, recomputation: recompute, precision: precision)
   }

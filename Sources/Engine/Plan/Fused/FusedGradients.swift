@@ -75,6 +75,7 @@ extension FusedLowering {
       if let signs = site.signs {
         epilogue.maskSigns = signs
       } else {
+        precondition(site.second == nil, "no step left the signs of a sum")
         epilogue.maskSource = buffer(of: site.first)
         epilogue.maskAffine = site.first.norm?.affine
       }
