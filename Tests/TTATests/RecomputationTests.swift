@@ -33,6 +33,37 @@ import Testing
     }
   }
 
+  /// Bottlenecks, inverted bottlenecks with squeeze and excitation, basic blocks, pre-activation, norms over groups; norms' parameters and all weights.
+  @Test(arguments: [
+    ("resnet50", 64), ("mobilenet-v2", 64), ("efficientnet-b0", 64), ("cifar-resnet20", 32), ("resnet18", 64), ("wide-resnet-40-2", 32),
+    ("resnet50-gn", 64),
+  ])
+  func sameBitsOfConvolutions(_ name: String, _ size: Int) throws {
+    let model = try Fixtures.model(name, inputSize: size)
+    let images = Fixtures.images(3, model)
+    for selection in [ParameterSelection.normAffine, .all] {
+      let set = try model.graph.resolve(selection)
+      for lowering in [Lowering.fast, .exact] {
+        let kept = try step(model, images, set, .never, lowering: lowering)
+        for recomputation in [Recomputation.automatic, .always] {
+          let again = try step(model, images, set, recomputation, threads: 3, lowering: lowering)
+          #expect(again.logits == kept.logits && again.gradients == kept.gradients, "\(name) \(selection) \(lowering) \(recomputation)")
+        }
+      }
+    }
+  }
+  @Test(arguments: [("resnet50", 0.65), ("mobilenet-v2", 0.5), ("efficientnet-b0", 0.6), ("resnet18", 0.75), ("wide-resnet-40-2", 0.8)])
+  func memoryOfConvolutions(_ name: String, _ most: Double) throws {
+    let model = try Fixtures.model(name, inputSize: name.hasPrefix("wide") ? 32 : 224)
+    let set = try model.graph.resolve(.normAffine)
+    let (never, some, all) = (
+      try summary(model, set, .never, images: 16), try summary(model, set, .automatic, images: 16),
+      try summary(model, set, .always, images: 16)
+    )
+    #expect(Double(some.arenaBytes) < most * Double(never.arenaBytes), "\(name): \(some.arenaBytes) of \(never.arenaBytes) bytes")
+    #expect(all.arenaBytes <= some.arenaBytes, "\(name): \(all.arenaBytes) against \(some.arenaBytes) bytes")
+  }
+
   @Test func whatIsComputedAgain() throws {
     let model = try Fixtures.model("vit-tiny-patch16-224", inputSize: 224)
     let set = try model.graph.resolve(.normAffine)

@@ -110,7 +110,7 @@ public final class Executor {
       run(
         plan.forward,
         Frame(
-          plan: plan, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input, base: base,
+          places: plan.places, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input, base: base,
           parameters: parameters, pool: pool))
     }
     let output = collect(plan, program.graph, base, images: images.count, options)
@@ -123,14 +123,14 @@ public final class Executor {
       var tensor = Tensor(uninitialized: Shape([images] + output.shape.dimensions))
       tensor.withMutablePointer {
         $0.update(
-          from: (base + plan.offsets[output.buffer.index]).assumingMemoryBound(to: Float.self), count: images * output.shape.elementCount)
+          from: (base + plan.places.offsets[output.buffer.index]).assumingMemoryBound(to: Float.self), count: images * output.shape.elementCount)
       }
       taps[output.tap] = tensor
     }
     var moments = NormMoments()
     if options.reportsMoments {
       for source in plan.moments {
-        let values = (base + plan.offsets[source.buffer.index]).assumingMemoryBound(to: Double.self)
+        let values = (base + plan.places.offsets[source.buffer.index]).assumingMemoryBound(to: Double.self)
         let node = graph.nodes[source.node]
         moments.layers.append(
           .init(
@@ -157,7 +157,7 @@ public final class Executor {
       throw TTAError(.internal, "a gradient of \"\(tap.name)\", which the pass did not hand out")
     }
     for case let seed? in plan.seeds {
-      let target = (base + plan.offsets[seed.buffer.index]).assumingMemoryBound(to: Float.self)
+      let target = (base + plan.places.offsets[seed.buffer.index]).assumingMemoryBound(to: Float.self)
       if let tensor = gradient.taps[seed.tap] {
         guard tensor.elementCount == count * seed.count else {
           throw TTAError(.internal, "gradient of \"\(seed.tap.name)\": expected \(count)×\(seed.count), got \(tensor.shape)")
@@ -172,18 +172,18 @@ public final class Executor {
       run(
         plan.backward,
         Frame(
-          plan: plan, program: program, images: count, firstImage: 0, statistics: statistics, input: input, base: base,
+          places: plan.backwardPlaces, program: program, images: count, firstImage: 0, statistics: statistics, input: input, base: base,
           parameters: parameters, pool: pool)
       )
     }
     for (id, buffer, shape) in plan.parameterGradients {
-      gradients.add((base + plan.offsets[buffer.index]).assumingMemoryBound(to: Float.self), shape: shape, to: id)
+      gradients.add((base + plan.places.offsets[buffer.index]).assumingMemoryBound(to: Float.self), shape: shape, to: id)
     }
     if let buffer = plan.imageGradient {
       var tensor = Tensor(uninitialized: pass.images.shape)
       let values = tensor.elementCount
       tensor.withMutablePointer {
-        $0.update(from: (base + plan.offsets[buffer.index]).assumingMemoryBound(to: Float.self), count: values)
+        $0.update(from: (base + plan.places.offsets[buffer.index]).assumingMemoryBound(to: Float.self), count: values)
       }
       gradients.images = tensor
     }

@@ -308,6 +308,7 @@ final class Compiler {
       contribute(seed.buffer, to: value)
     }
     for emitter in emitters.reversed() { try emitter() }
+    let again = ConvolutionsComputedAgain.insert(into: &backward, behind: forward, self)
 
     group(outputs: outputs.map(\.buffer), seeds: seeds.compactMap { $0?.buffer })
     // Outputs are read when the forward is done; seeds are written before the backward; parameter gradients are read at the end.
@@ -321,7 +322,7 @@ final class Compiler {
     live(parameterGradients.map(\.buffer), at: end)
     if let gradient = imageValue.gradient { live([gradient], at: end) }
     return Plan(
-      key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, scratchBytes: scratchBytes,
+      key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again, scratchBytes: scratchBytes,
       packedBytes: fusion?.keptPackedBytes ?? 0, outputs: outputs, seeds: seeds, parameterGradients: parameterGradients,
       imageGradient: imageValue.gradient, moments: moments)
   }

@@ -15,14 +15,29 @@ extension PlanStep {
   func prepare(_ frame: borrowing Frame) {}
 }
 
+/// Where buffers lie in the arena.
+struct BufferPlaces: Sendable {
+  private(set) var offsets: [Int]
+  /// Bytes from an image's part of a buffer to the next image's; 0 where all images share it, or where it holds only those that are worked on.
+  private(set) var strides: [Int]
+
+  /// The same, with some buffers where others are.
+  func replacing(_ others: [BufferID: BufferID]) -> BufferPlaces {
+    var result = self
+    for (buffer, other) in others {
+      (result.offsets[buffer.index], result.strides[buffer.index]) = (offsets[other.index], strides[other.index])
+    }
+    return result
+  }
+}
+
 /// Steps, arena offsets and the backward pruned to the gradient frontier. Immutable once compiled.
 final class Plan: Sendable {
   let key: PlanKey
   let capacity: Int
   let forward: [any PlanStep], backward: [any PlanStep]
-  let offsets: [Int]
-  /// Bytes from an image's part of a buffer to the next image's; 0 where all images share it, or where it holds only those that are worked on.
-  let strides: [Int]
+  /// Where buffers lie in the forward, and in the backward.
+  let places: BufferPlaces, backwardPlaces: BufferPlaces
   let arenaBytes: Int
   /// What separate buffers would take.
   let naiveBytes: Int
@@ -44,13 +59,15 @@ final class Plan: Sendable {
   }
 
   init(
-    key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer], scratchBytes: Int,
-    packedBytes: Int, outputs: [(tap: Tap, buffer: BufferID, shape: Shape)], seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
+    key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer],
+    again: [BufferID: BufferID], scratchBytes: Int, packedBytes: Int, outputs: [(tap: Tap, buffer: BufferID, shape: Shape)], seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
     parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)], imageGradient: BufferID?, moments: [MomentSource]
   ) {
     (self.key, self.capacity, self.forward, self.backward) = (key, capacity, forward, backward)
-    (offsets, arenaBytes) = MemoryPlanner.place(buffers, images: capacity)
-    strides = buffers.map { $0.mostImages == nil ? $0.bytesPerImage : 0 }
+    let (offsets, arenaBytes) = MemoryPlanner.place(buffers, images: capacity)
+    self.arenaBytes = arenaBytes
+    places = BufferPlaces(offsets: offsets, strides: buffers.map { $0.mostImages == nil ? $0.bytesPerImage : 0 })
+    backwardPlaces = places.replacing(again)
     naiveBytes = buffers.reduce(0) { $0 + ($1.last >= 0 ? $1.bytes(images: capacity) : 0) }
     (self.scratchBytes, self.packedBytes, self.outputs, self.seeds) = (scratchBytes, packedBytes, outputs, seeds)
     (self.parameterGradients, self.imageGradient, self.moments) = (parameterGradients, imageGradient, moments)
@@ -59,7 +76,7 @@ final class Plan: Sendable {
 
 /// What steps see while one batch runs.
 struct Frame: ~Copyable {
-  let plan: Plan
+  let places: BufferPlaces
   let program: Program
   let images: Int
   /// The number of the first of them in the batch.
@@ -71,7 +88,7 @@ struct Frame: ~Copyable {
   let pool: WorkerPool
 
   func raw(_ buffer: BufferID) -> UnsafeMutableRawPointer {
-    base + plan.offsets[buffer.index] + firstImage * plan.strides[buffer.index]
+    base + places.offsets[buffer.index] + firstImage * places.strides[buffer.index]
   }
   func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { raw(buffer).assumingMemoryBound(to: Float.self) }
   func signs(_ buffer: BufferID) -> UnsafeMutablePointer<UInt16> { raw(buffer).assumingMemoryBound(to: UInt16.self) }
@@ -82,7 +99,7 @@ struct Frame: ~Copyable {
   /// The same for some of the images.
   func part(_ first: Int, count: Int) -> Frame {
     Frame(
-      plan: plan, program: program, images: count, firstImage: firstImage + first, statistics: statistics, input: input, base: base,
+      places: places, program: program, images: count, firstImage: firstImage + first, statistics: statistics, input: input, base: base,
       parameters: parameters, pool: pool)
   }
 }

@@ -27,6 +27,8 @@ struct PackedSource: Sendable {
 /// A convolution forward: evaluates its operand while packing, takes moments of its output.
 final class ConvolutionForward: SummingStep, @unchecked Sendable {
   let name: String
+  /// What its label adds.
+  private var note = ""
   let conv: ck_conv
   let source: PackedSource
   let operand: OperandSpecification
@@ -37,25 +39,47 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
   /// Constants of the input normalisation, padded, for a stem.
   private let normalization: Tensor?
 
-  init(
+  convenience init(
     _ name: String, _ conv: ck_conv, _ source: PackedSource, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification,
     bias: ParameterID?, normalization: Normalize? = nil
   ) {
-    (self.name, self.conv, self.source, self.operand, self.epilogue) = (name, conv, source, operand, epilogue)
-    self.bias = if let bias, let buffer = epilogue.bias { ChannelCopy(parameter: bias, buffer: buffer) } else { nil }
-    self.normalization = normalization.map {
+    let constants = normalization.map {
       let padding = [Float](repeating: 0, count: 16 - $0.scale.count)
       return Tensor($0.scale + padding + $0.shift + padding, shape: [32])
     }
+    let copy: ChannelCopy? = if let bias, let buffer = epilogue.bias { ChannelCopy(parameter: bias, buffer: buffer) } else { nil }
+    self.init(name, conv, source, operand, epilogue, normalization: constants, bias: copy)
+  }
+  private init(
+    _ name: String, _ conv: ck_conv, _ source: PackedSource, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification,
+    normalization: Tensor?, bias: ChannelCopy?
+  ) {
+    (self.name, self.conv, self.source, self.operand, self.epilogue) = (name, conv, source, operand, epilogue)
+    (self.normalization, self.bias) = (normalization, bias)
   }
   func attach(_ sums: SumsSpecification, center: ChannelCopy?) {
     epilogue.sums = sums
     self.center = center
   }
+  /// The same convolution in the backward, to the same bits: it reads what the forward left in memory and takes no moments.
+  func computedAgain(packingInto transient: BufferID?) -> ConvolutionForward {
+    let again = ConvolutionForward(
+      name, conv, PackedSource(key: source.key, weight: source.weight, transient: transient), keptOperand,
+      EpilogueSpecification(output: epilogue.output, bias: epilogue.bias), normalization: normalization, bias: bias)
+    again.note = ", computed again"
+    return again
+  }
+  /// What is read where nothing needs to be left behind: the value itself if this step keeps it.
+  var keptOperand: OperandSpecification {
+    if let kept = operand.store { return OperandSpecification(x: kept) }
+    var operand = operand
+    operand.signs = nil
+    return operand
+  }
   /// Adds a stored value to the result: a residual shortcut.
   func attach(addend: BufferID) { epilogue.addend = addend }
 
-  var label: String { "\(name): \(Self.title(conv)) forward" }
+  var label: String { "\(name): \(Self.title(conv)) forward\(note)" }
   static func title(_ conv: ck_conv) -> String {
     switch conv.algorithm {
     case CK_CONV_WINOGRAD: "winograd"
