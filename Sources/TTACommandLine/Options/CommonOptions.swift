@@ -37,7 +37,7 @@ struct ExecutionOptions: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Results of frozen linear layers that the backward computes again instead of keeping them: always, never, or as many as cost little time.",
+      "Results of layers that the backward computes again instead of keeping them: always, never, or as many as cost little time.",
       valueName: "always, automatic or never"), transform: { try choice($0, of: Recomputation.self) })
   var recompute = Recomputation.automatic
   @Option(

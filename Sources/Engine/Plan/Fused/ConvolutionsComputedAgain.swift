@@ -7,13 +7,17 @@ internal import CKernels
 /// A norm takes its gradient from its input, the raw output of a convolution: those outputs are most of what a step keeps. One can go where what the
 /// convolution reads is kept anyway, or is much smaller: the last convolution of a bottleneck (four times as wide as its input), the first and the
 /// depthwise one of an inverted bottleneck (six times as wide as the block's input), the second one of a basic block, a stem. The same kernel on the
-/// same numbers gives the same bits. Each float that is saved costs as many multiplications as the convolution has summands, so those with the fewest
-/// come first, as many as a share of the forward's operations allows.
+/// same numbers gives the same bits. Each float that is saved costs as many multiplications as the convolution has summands: those with the fewest come
+/// first, and those with many are kept, as small outputs are, unless memory is all that matters.
 ///
 /// Steps name such a buffer as before; in the backward it lies elsewhere in the arena than in the forward.
 struct ConvolutionsComputedAgain {
-  /// The share of the forward's operations that may be spent.
-  private static let share = 0.25
+  /// Convolutions of more summands stay: 3×3 convolutions of 64 channels and more.
+  private static let mostSummands = 512
+  /// Outputs of a batch that take fewer bytes stay.
+  private static let leastBytes = 16 << 20
+  /// A multiplication of a depthwise convolution takes as long as four of another one.
+  private static let depthwiseFactor = 4
   /// What has to be kept longer for the sake of an output is at most half as large.
   private static let mostExtension = 0.5
 
@@ -22,7 +26,7 @@ struct ConvolutionsComputedAgain {
     let output: BufferID
     /// What it reads, but for the batch of images.
     let inputs: [BufferID]
-    let summands: Int, operations: Double
+    let summands: Int
     /// The step of the backward that has to find it.
     var needed: Int
   }
@@ -51,31 +55,30 @@ struct ConvolutionsComputedAgain {
       }
     }
     var candidates: [Candidate] = []
+    let all = compiler.key.recomputation == .always
     for case let step as ConvolutionForward in forward.steps where step.epilogue.addend == nil {
-      guard let needed = firstRead[step.epilogue.output] else { continue }
+      let output = step.epilogue.output
+      guard let needed = firstRead[output] else { continue }
       let shape = step.conv.shape
-      let summands = Int(shape.kernel_height * shape.kernel_width) * (shape.depthwise ? 1 : Int(shape.channels))
-      let results = Double(shape.filters) * Double(shape.out_height) * Double(shape.out_width)
+      let summands = Int(shape.kernel_height * shape.kernel_width) * (shape.depthwise ? Self.depthwiseFactor : Int(shape.channels))
+      guard all || summands <= Self.mostSummands && bytes(output) >= Self.leastBytes else { continue }
       candidates.append(
         Candidate(
-          step: step, output: step.epilogue.output, inputs: step.keptOperand.touched.filter { $0 != .images }, summands: summands,
-          operations: 2 * results * Double(summands), needed: needed))
+          step: step, output: output, inputs: step.keptOperand.touched.filter { $0 != .images }, summands: summands, needed: needed))
     }
-    var left = compiler.key.recomputation == .always ? Double.infinity : Self.share * compiler.graph.operationsPerImage
-    for candidate in candidates.sorted(by: { ($0.summands, $0.output.index) < ($1.summands, $1.output.index) })
-    where candidate.operations <= left && take(candidate) { left -= candidate.operations }
+    for candidate in candidates.sorted(by: { ($0.summands, $0.output.index) < ($1.summands, $1.output.index) }) { consider(candidate) }
   }
   /// Chooses a convolution if that saves memory. At most two are computed from one another: a longer chain would lie in memory as a whole.
-  private mutating func take(_ candidate: Candidate) -> Bool {
+  private mutating func consider(_ candidate: Candidate) {
     var candidate = candidate
     let others = candidate.inputs.compactMap { chosen[$0] }
     let behind = dependents[candidate.output, default: []].compactMap { chosen[$0] }
     guard others.allSatisfy({ !computedFromAnother($0) }), others.isEmpty || behind.isEmpty,
       behind.allSatisfy({ dependents[$0.output, default: []].isEmpty })
-    else { return false }
+    else { return }
     candidate.needed = behind.reduce(candidate.needed) { min($0, $1.needed) }
     let extended = candidate.inputs.filter { chosen[$0] == nil && lastRead[$0, default: -1] < candidate.needed }
-    guard Double(extended.reduce(0) { $0 + bytes($1) }) <= Self.mostExtension * Double(bytes(candidate.output)) else { return false }
+    guard Double(extended.reduce(0) { $0 + bytes($1) }) <= Self.mostExtension * Double(bytes(candidate.output)) else { return }
     for input in candidate.inputs {
       dependents[input, default: []].append(candidate.output)
       if let needed = chosen[input]?.needed {
@@ -85,14 +88,14 @@ struct ConvolutionsComputedAgain {
       }
     }
     chosen[candidate.output] = candidate
-    return true
   }
   private func computedFromAnother(_ candidate: Candidate) -> Bool { candidate.inputs.contains { chosen[$0] != nil } }
   private func bytes(_ buffer: BufferID) -> Int { compiler.buffers[buffer.index].bytes(images: compiler.capacity) }
 
   private func insert(into backward: inout StepSequence) -> [BufferID: BufferID] {
     var places: [BufferID: BufferID] = [:]
-    let ordered = chosen.values.sorted { ($0.needed, computedFromAnother($0) ? 1 : 0, $0.output.index) < ($1.needed, computedFromAnother($1) ? 1 : 0, $1.output.index) }
+    func order(_ candidate: Candidate) -> (Int, Int, Int) { (candidate.needed, computedFromAnother(candidate) ? 1 : 0, candidate.output.index) }
+    let ordered = chosen.values.sorted { order($0) < order($1) }
     for candidate in ordered { places[candidate.output] = compiler.buffer(bytesPerImage: compiler.buffers[candidate.output.index].bytesPerImage) }
     var result = StepSequence()
     var next = ordered[...]
