@@ -17,6 +17,10 @@ public struct TrainingRecipe: Codable, Hashable, Sendable {
   public var statisticsMomentum: Float = 0.1
   /// Of weights and data.
   public var seed: UInt64 = 0
+  /// Whether each round takes the pictures in a new random order: what a data set needs that is sorted, by class for example.
+  public var shuffles = false
+  /// Whether pictures are shifted by up to an eighth of their side and mirrored in half of the cases.
+  public var augments = false
   /// The recipe of the built-in model: SGD with momentum 0.9, cosine schedule with warm-up, no augmentation.
   public init() {}
   /// The learning rate of a step: linear warm-up times half a cosine.
@@ -44,6 +48,8 @@ public struct Trainer {
   private let executor: Executor
   private let head: Tap?
   private(set) var parameters: Parameters
+  /// The order of the pictures in a round, and which round that is.
+  private var order: (round: Int, places: [Int]) = (-1, [])
 
   /// A trainer with fresh weights.
   public init(_ graph: Graph, recipe: TrainingRecipe, executor: Executor) throws(TTAError) {
@@ -53,17 +59,19 @@ public struct Trainer {
     parameters = try RandomWeights.model(graph, seed: recipe.seed).parameters
   }
 
-  /// Runs all steps over the data set, each image once in order, again from the start where it is too short; reports every `reportEvery` steps.
+  /// Runs all steps over the data set, each image once per round, in order or shuffled; reports every `reportEvery` steps.
   public mutating func train(
     on images: any LabeledImages, preprocessing: Preprocessing, reportEvery: Int = 50, _ report: (Progress) -> Void
   ) throws -> Model {
     guard images.count > 0 else { throw TTAError(.invalidData, "the training set is empty", hint: "name a data set with labelled images") }
     let set = try graph.resolve(head == nil ? .all : .all || .role(RotationHead.role))
     var turns = RandomSource(seed: recipe.seed).stream(1)
+    var views = RandomSource(seed: recipe.seed).stream(2)
     var optimizer = SGD(learningRate: 0, momentum: recipe.momentum, weightDecay: recipe.weightDecay)
     var (sum, count) = (0.0, 0)
     for step in 0..<recipe.steps {
-      let (batch, labels) = try load(images, preprocessing, at: step)
+      var (batch, labels) = try load(images, preprocessing, at: step)
+      if recipe.augments { batch = CropAndFlip().view(0, of: batch, using: &views, on: executor) }
       var gradients = Gradients()
       var moments: [NormMoments] = []
       var loss = try learn(.logits, batch, labels, set, &gradients, &moments)
@@ -99,10 +107,18 @@ public struct Trainer {
     try executor.backpropagate(pass, from: OutputGradient([scores: gradient]), into: &gradients)
     return loss
   }
-  private func load(_ images: any LabeledImages, _ preprocessing: Preprocessing, at step: Int) throws -> (Tensor, [Int]) {
+  private mutating func place(_ number: Int, of count: Int) -> Int {
+    guard recipe.shuffles else { return number % count }
+    if order.round != number / count {
+      var random = RandomSource(seed: recipe.seed).stream(3 + UInt64(number / count))
+      order = (number / count, Array(0..<count).shuffled(using: &random))
+    }
+    return order.places[number % count]
+  }
+  private mutating func load(_ images: any LabeledImages, _ preprocessing: Preprocessing, at step: Int) throws -> (Tensor, [Int]) {
     var (pictures, labels): ([Image], [Int]) = ([], [])
     for i in 0..<recipe.batchSize {
-      let index = (step * recipe.batchSize + i) % images.count
+      let index = place(step * recipe.batchSize + i, of: images.count)
       guard let label = images.label(at: index), label >= 0, label < graph.classCount else {
         throw TTAError(
           .invalidData,

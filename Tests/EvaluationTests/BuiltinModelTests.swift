@@ -6,6 +6,7 @@ import Evaluation
 import ModelIO
 import Safetensors
 import Streams
+import Synchronization
 import TTA
 import Testing
 import Vision
@@ -66,6 +67,37 @@ import Vision
     for (got, expected) in zip(gradient.values, [-0.167380, 0.122364, 0.045016, 0.166667, 0.166667, -0.333333] as [Float]) {
       #expect(abs(got - expected) < 1e-5)
     }
+  }
+  /// Pictures that note in which order they are asked for.
+  private final class WatchedImages: LabeledImages {
+    let base: ImageRange
+    let asked = Mutex<[Int]>([])
+    init() throws { base = try ImageRange(ShapesDataset.training(seed: 0), 0..<8) }
+    var count: Int { base.count }
+    func image(at index: Int) throws(TTAError) -> Image {
+      asked.withLock { $0.append(index) }
+      return try base.image(at: index)
+    }
+    func label(at index: Int) -> Int? { base.label(at: index) }
+    func name(at index: Int) -> String { base.name(at: index) }
+  }
+  /// A folder holds one class after the other: taken in that order, a batch would be of one class.
+  @Test func eachRoundIsShuffled() throws {
+    let graph = try Architecture.named("cifar-resnet14").graph(
+      .init(classes: 10, inputSize: 32, mean: [0.5, 0.5, 0.5], deviation: [0.25, 0.25, 0.25]))
+    func rounds(shuffles: Bool, seed: UInt64) throws -> [[Int]] {
+      var recipe = TrainingRecipe()
+      (recipe.steps, recipe.batchSize, recipe.shuffles, recipe.augments, recipe.seed) = (6, 4, shuffles, shuffles, seed)
+      let images = try WatchedImages()
+      var trainer = try Trainer(graph, recipe: recipe, executor: Executor())
+      _ = try trainer.train(on: images, preprocessing: .exactly(32)) { _ in }
+      return images.asked.withLock { asked in stride(from: 0, to: asked.count, by: 8).map { Array(asked[$0..<$0 + 8]) } }
+    }
+    #expect(try rounds(shuffles: false, seed: 0) == Array(repeating: Array(0..<8), count: 3))
+    let shuffled = try rounds(shuffles: true, seed: 0)
+    #expect(shuffled.count == 3 && shuffled.allSatisfy { $0.sorted() == Array(0..<8) } && Set(shuffled + [Array(0..<8)]).count == 4)
+    #expect(try rounds(shuffles: true, seed: 0) == shuffled)
+    #expect(try rounds(shuffles: true, seed: 1) != shuffled)
   }
   @Test func aFewStepsLowerTheLoss() throws {
     let graph = try Architecture.named("cifar-resnet14").graph(

@@ -110,7 +110,8 @@ public final class Executor {
       run(
         plan.forward,
         Frame(
-          places: plan.places, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input, base: base,
+          places: plan.places, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input,
+          base: base,
           parameters: parameters, pool: pool))
     }
     let output = collect(plan, program.graph, base, images: images.count, options)
@@ -123,7 +124,8 @@ public final class Executor {
       var tensor = Tensor(uninitialized: Shape([images] + output.shape.dimensions))
       tensor.withMutablePointer {
         $0.update(
-          from: (base + plan.places.offsets[output.buffer.index]).assumingMemoryBound(to: Float.self), count: images * output.shape.elementCount)
+          from: (base + plan.places.offsets[output.buffer.index]).assumingMemoryBound(to: Float.self),
+          count: images * output.shape.elementCount)
       }
       taps[output.tap] = tensor
     }

@@ -322,7 +322,8 @@ final class Compiler {
     live(parameterGradients.map(\.buffer), at: end)
     if let gradient = imageValue.gradient { live([gradient], at: end) }
     return Plan(
-      key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again, scratchBytes: scratchBytes,
+      key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again,
+      scratchBytes: scratchBytes,
       packedBytes: fusion?.keptPackedBytes ?? 0, outputs: outputs, seeds: seeds, parameterGradients: parameterGradients,
       imageGradient: imageValue.gradient, moments: moments)
   }

@@ -60,7 +60,8 @@ final class Plan: Sendable {
 
   init(
     key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer],
-    again: [BufferID: BufferID], scratchBytes: Int, packedBytes: Int, outputs: [(tap: Tap, buffer: BufferID, shape: Shape)], seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
+    again: [BufferID: BufferID], scratchBytes: Int, packedBytes: Int, outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
+    seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
     parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)], imageGradient: BufferID?, moments: [MomentSource]
   ) {
     (self.key, self.capacity, self.forward, self.backward) = (key, capacity, forward, backward)

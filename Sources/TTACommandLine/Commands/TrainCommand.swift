@@ -16,6 +16,7 @@ struct TrainCommand: AsyncParsableCommand {
     discussion: """
       Example: tta train --dataset shapes --architecture cifar-resnet14 --output shapes.safetensors
       Example: tta train --dataset shapes --architecture resnet26 --rotation-head --output ttt.safetensors
+      Example: tta train --dataset pictures/ --architecture resnet18 --input-size 96 --augment --output mine.safetensors
       """)
 
   @Option(name: .long, help: ArgumentHelp("shapes, or a folder with one folder of pictures per class.", valueName: "dataset")) var dataset =
@@ -26,6 +27,7 @@ struct TrainCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Images per step.") var batch = 64
   @Option(name: .long, help: "Largest learning rate.") var learningRate: Float = 0.05
   @Option(name: .long, help: "Of weights and data.") var seed: UInt64 = 0
+  @Flag(name: .long, help: "Shift pictures by up to an eighth of their side and mirror half of them.") var augment = false
   @Flag(name: .long, help: "Store 16-bit weights.") var float16 = false
   @Flag(name: .long, help: "Also train a head that tells by how many quarter turns an image was rotated: the strategy ttt needs it.")
   var rotationHead = false
@@ -65,6 +67,8 @@ struct TrainCommand: AsyncParsableCommand {
       deviation: try ModelOptions.numbers(std, "--std"))
     var recipe = TrainingRecipe()
     (recipe.steps, recipe.batchSize, recipe.learningRate, recipe.seed) = (steps, batch, learningRate, seed)
+    // The built-in pictures come in random order, those of folders class by class.
+    (recipe.shuffles, recipe.augments) = (dataset != "shapes", augment)
     recipe.warmUpSteps = min(recipe.warmUpSteps, max(1, steps / 5))
     var trainer = try Trainer(graph(known, configuration), recipe: recipe, executor: execution.makeExecutor())
     let preparation: Preprocessing =

@@ -94,9 +94,13 @@ struct ConvolutionsComputedAgain {
 
   private func insert(into backward: inout StepSequence) -> [BufferID: BufferID] {
     var places: [BufferID: BufferID] = [:]
-    func order(_ candidate: Candidate) -> (Int, Int, Int) { (candidate.needed, computedFromAnother(candidate) ? 1 : 0, candidate.output.index) }
+    func order(_ candidate: Candidate) -> (Int, Int, Int) {
+      (candidate.needed, computedFromAnother(candidate) ? 1 : 0, candidate.output.index)
+    }
     let ordered = chosen.values.sorted { order($0) < order($1) }
-    for candidate in ordered { places[candidate.output] = compiler.buffer(bytesPerImage: compiler.buffers[candidate.output.index].bytesPerImage) }
+    for candidate in ordered {
+      places[candidate.output] = compiler.buffer(bytesPerImage: compiler.buffers[candidate.output.index].bytesPerImage)
+    }
     var result = StepSequence()
     var next = ordered[...]
     for (index, step) in backward.steps.enumerated() {
