@@ -15,7 +15,7 @@ public enum Lowering: String, Codable, Sendable, CaseIterable {
 /// What a backward computes once more instead of reading what the forward kept. The results are the same bits; it is a matter of memory and time.
 public enum Recomputation: String, Codable, Sendable, CaseIterable {
   /// Results of frozen linear layers that are much wider than their inputs, as many as take at most 0.4 of the forward's operations: the hidden layers of a
-  /// transformer's perceptrons first, then queries, keys and values. Outputs of convolutions of at most 512 summands, 16 MB or more for the batch,
+  /// transformer's perceptrons first, then queries, keys and values. Outputs of convolutions of at most 512 summands, 256 KB or more per image,
   /// that something smaller or kept anyway leads to: about half of the memory of a step on ResNet-50 or MobileNet-V2, for a sixth more time.
   case automatic
   /// All of those, whatever their cost.

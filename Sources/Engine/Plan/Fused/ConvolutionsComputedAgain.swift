@@ -14,8 +14,8 @@ internal import CKernels
 struct ConvolutionsComputedAgain {
   /// Convolutions of more summands stay: 3×3 convolutions of 64 channels and more.
   private static let mostSummands = 512
-  /// Outputs of a batch that take fewer bytes stay.
-  private static let leastBytes = 16 << 20
+  /// Outputs that take fewer bytes per image stay: a rule that knew the batch would bend the line of memory against batch.
+  private static let leastBytes = 256 << 10
   /// A multiplication of a depthwise convolution takes as long as four of another one.
   private static let depthwiseFactor = 4
   /// What has to be kept longer for the sake of an output is at most half as large.
@@ -61,7 +61,7 @@ struct ConvolutionsComputedAgain {
       guard let needed = firstRead[output] else { continue }
       let shape = step.conv.shape
       let summands = Int(shape.kernel_height * shape.kernel_width) * (shape.depthwise ? Self.depthwiseFactor : Int(shape.channels))
-      guard all || summands <= Self.mostSummands && bytes(output) >= Self.leastBytes else { continue }
+      guard all || summands <= Self.mostSummands && compiler.buffers[output.index].bytesPerImage >= Self.leastBytes else { continue }
       candidates.append(
         Candidate(
           step: step, output: output, inputs: step.keptOperand.touched.filter { $0 != .images }, summands: summands, needed: needed))
