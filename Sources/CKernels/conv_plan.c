@@ -19,12 +19,23 @@ bool ck_conv_supports(const ck_conv_shape *shape, ck_direction direction, ck_con
   return false;
 }
 
-ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direction, bool exact) {
+/// Weights of Winograd's products, in bytes.
+static size_t winograd_bytes(int in_channels, int out_channels) { return (size_t)36 * (size_t)in_channels * (size_t)out_channels * sizeof(float); }
+
+/// True where one image has so few tiles that the weights, four times those of the direct products and too many for the caches, come from memory
+/// for little work: 512 channels at 7 × 7.
+static bool waits_for_weights(const ck_conv_shape *shape) {
+  int tiles = ck_ceil_divide(shape->out_height, 4) * ck_ceil_divide(shape->out_width, 4);
+  return tiles <= 4 && winograd_bytes(shape->channels, shape->filters) > ((size_t)8 << 20);
+}
+
+ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direction, bool exact, bool single_image) {
   if (ck_conv_supports(shape, direction, CK_CONV_DEPTHWISE)) return CK_CONV_DEPTHWISE;
   if (ck_conv_supports(shape, direction, CK_CONV_STEM)) return CK_CONV_STEM;
   // Tiles of 4 × 4 that are mostly outside of a very small picture cost more than the four-fold saving of the products.
   bool tiles_are_used = shape->height > 2 && shape->width > 2;
-  if (!exact && tiles_are_used && ck_conv_supports(shape, direction, CK_CONV_WINOGRAD)) return CK_CONV_WINOGRAD;
+  bool waits = single_image && waits_for_weights(shape);
+  if (!exact && tiles_are_used && !waits && ck_conv_supports(shape, direction, CK_CONV_WINOGRAD)) return CK_CONV_WINOGRAD;
   if (ck_conv_supports(shape, direction, CK_CONV_POINTWISE)) return CK_CONV_POINTWISE;
   return CK_CONV_DIRECT;
 }
@@ -33,7 +44,7 @@ ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direct
 /// the L3 cache or from memory, which workers (and other programs) share. Measured on 16 … 640 channels: within 5 % of the best of
 /// 8, 16, 28, 32, 42, 64, 128 everywhere.
 static int choose_tile_block(const ck_conv_geometry *geometry) {
-  size_t weight_bytes = (size_t)36 * (size_t)geometry->in_channels * (size_t)geometry->out_channels * sizeof(float), mebibyte = 1 << 20;
+  size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
   return weight_bytes < 4 * mebibyte ? 16 : weight_bytes < 12 * mebibyte ? 32 : 64;
 }
 

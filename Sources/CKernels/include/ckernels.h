@@ -201,8 +201,9 @@ typedef struct {
 /// True where the algorithm can do the shape in the direction.
 bool ck_conv_supports(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm);
 /// The choice for speed: depthwise and stem (at most 4 channels, forward: its input is plain) where they apply, then Winograd unless `exact`
-/// or the picture is smaller than a tile's results, then pointwise, direct.
-ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direction, bool exact);
+/// or the picture is smaller than a tile's results, then pointwise, direct. A single image also takes the direct way where reading Winograd's
+/// weights would take longer than the products that they save.
+ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direction, bool exact, bool single_image);
 ck_conv ck_conv_make(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm);
 /// Floats of packed weights, bytes of scratch per worker, floating-point operations per image (direct counting).
 size_t ck_conv_packed_count(const ck_conv *conv);

@@ -99,7 +99,7 @@ public final class Executor {
       throw TTAError(.invalidData, "images: expected n×\(program.graph.inputShape), got \(images.shape)")
     }
     let parameters = try program.graph.applying(options.inputs, to: parameters)
-    let key = PlanKey(options, set, lowering, recomputation, precision)
+    let key = PlanKey(options, set, lowering, recomputation, precision, images: images.count)
     let plan = try program.plan(for: key, images: max(1, images.count))
     try pool.reserve(scratchBytes: plan.scratchBytes)
     let region = try takeRegion(plan.arenaBytes)

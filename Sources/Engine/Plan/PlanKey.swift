@@ -15,7 +15,7 @@ public enum Lowering: String, Codable, Sendable, CaseIterable {
 /// What a backward computes once more instead of reading what the forward kept. The results are the same bits; it is a matter of memory and time.
 public enum Recomputation: String, Codable, Sendable, CaseIterable {
   /// Results of frozen linear layers that are much wider than their inputs, as many as take at most 0.4 of the forward's operations: the hidden layers of a
-  /// transformer's perceptrons first, then queries, keys and values. Outputs of convolutions of at most 512 summands, 256 KB or more per image,
+  /// transformer's perceptrons first, then queries, keys and values. Outputs of convolutions of at most 256 summands, 256 KB or more per image,
   /// that something smaller or kept anyway leads to: about half of the memory of a step on ResNet-50 or MobileNet-V2, for a sixth more time.
   case automatic
   /// All of those, whatever their cost.
@@ -36,7 +36,7 @@ public enum Precision: String, Codable, Sendable, CaseIterable {
   public static var bfloat16IsFast: Bool { ck_bfloat16_is_fast() }
 }
 
-/// What a plan was compiled for. The batch size is not in it: a plan has a capacity and runs any n up to it; a larger n recompiles once.
+/// What a plan was compiled for. The batch size is not in it, but for a single image: a plan has a capacity and runs any n up to it; a larger n recompiles once.
 struct PlanKey: Hashable, Sendable {
   /// Kinds of statistics that need different steps; weights of a blend are run-time arguments.
   enum Statistics: Hashable, Sendable { case stored, constantBatch, batch }
@@ -49,10 +49,14 @@ struct PlanKey: Hashable, Sendable {
   var lowering: Lowering
   var recomputation: Recomputation
   var precision: Precision
+  /// One image has a plan of its own, whatever ran before: what a pass computes depends on its own images only.
+  var isSingleImage: Bool
 
   init(
-    _ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering, _ recomputation: Recomputation, _ precision: Precision
+    _ options: ForwardOptions, _ differentiated: ParameterSet, _ lowering: Lowering, _ recomputation: Recomputation, _ precision: Precision,
+    images: Int
   ) {
+    isSingleImage = images == 1
     statistics = options.statistics.planKind
     (reportsMoments, differentiatesImages) = (options.reportsMoments, options.differentiatesImages)
     taps = options.taps.subtracting([.logits]).union([options.scores]).sorted()

@@ -49,7 +49,7 @@ extension Program {
     _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering,
     recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1
   ) throws(TTAError) -> PlanSummary {
-    let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision), images: images)
+    let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision, images: images), images: images)
     let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
     return PlanSummary(
       arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes,

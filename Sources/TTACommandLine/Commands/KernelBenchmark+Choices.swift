@@ -35,7 +35,7 @@ extension KernelBenchmark {
   /// Compares the automatic choice with the fastest way.
   static func choice(of ways: [Way], _ layer: Layer, _ direction: ck_direction) -> Choice {
     var shape = layer.shape
-    let algorithm = ck_conv_choose(&shape, direction, false)
+    let algorithm = ck_conv_choose(&shape, direction, false, false)
     let fastest = ways.max { $0.rate < $1.rate } ?? ways[0]
     let chosen = ways.first { $0.algorithm == algorithm && $0.isAutomatic } ?? ways[0]
     return Choice(

@@ -12,8 +12,8 @@ internal import CKernels
 ///
 /// Steps name such a buffer as before; in the backward it lies elsewhere in the arena than in the forward.
 struct ConvolutionsComputedAgain {
-  /// Convolutions of more summands stay: 3×3 convolutions of 64 channels and more.
-  private static let mostSummands = 512
+  /// Convolutions of more summands stay: all 3×3 convolutions of 32 channels and more, and 1×1 ones of the last stage, whose outputs are small.
+  private static let mostSummands = 256
   /// Outputs that take fewer bytes per image stay: a rule that knew the batch would bend the line of memory against batch.
   private static let leastBytes = 256 << 10
   /// A multiplication of a depthwise convolution takes as long as four of another one.

@@ -111,7 +111,7 @@ final class FusedLowering {
       pad_top: Int32(operation.padding.top), pad_left: Int32(operation.padding.left), depthwise: depthwise)
     let exact = compiler.key.lowering == .exact
     func algorithm(_ direction: ck_direction, plain: Bool) -> ck_conv_algorithm? {
-      let chosen = ck_conv_choose(&shape, direction, exact)
+      let chosen = ck_conv_choose(&shape, direction, exact, compiler.key.isSingleImage)
       if (chosen == CK_CONV_STEM) == plain { return ck_conv_supports(&shape, direction, chosen) ? chosen : nil }
       let other = plain ? CK_CONV_STEM : (depthwise ? CK_CONV_DEPTHWISE : CK_CONV_DIRECT)
       return ck_conv_supports(&shape, direction, other) ? other : nil
