@@ -41,8 +41,8 @@ ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direct
 }
 
 /// Tiles that share one pass over the weights. Small weights stay in the L2 cache, where more tiles only push them out; larger ones come from
-/// the L3 cache or from memory, which workers (and other programs) share. Measured on 16 … 640 channels: within 5 % of the best of
-/// 8, 16, 28, 32, 42, 64, 128 everywhere.
+/// the L3 cache or from memory, which workers (and other programs) share. Measured on 16 … 640 channels: within 12 % of the best of
+/// 8, 16, 28, 32, 42, 64, 128, on most of them and on most processors within 5 %.
 static int choose_tile_block(const ck_conv_geometry *geometry) {
   size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
   return weight_bytes < 4 * mebibyte ? 16 : weight_bytes < 12 * mebibyte ? 32 : 64;

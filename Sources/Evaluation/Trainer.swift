@@ -107,6 +107,7 @@ public struct Trainer {
     try executor.backpropagate(pass, from: OutputGradient([scores: gradient]), into: &gradients)
     return loss
   }
+  /// Which picture comes at a place of the whole run.
   private mutating func place(_ number: Int, of count: Int) -> Int {
     guard recipe.shuffles else { return number % count }
     if order.round != number / count {

@@ -111,8 +111,7 @@ public final class Executor {
         plan.forward,
         Frame(
           places: plan.places, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input,
-          base: base,
-          parameters: parameters, pool: pool))
+          base: base, parameters: parameters, pool: pool))
     }
     let output = collect(plan, program.graph, base, images: images.count, options)
     return Pass(output: output, plan: plan, program: program, images: images, parameters: parameters, options: options, region: region)

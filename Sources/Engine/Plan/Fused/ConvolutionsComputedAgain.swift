@@ -39,7 +39,7 @@ struct ConvolutionsComputedAgain {
 
   /// Puts the steps into the backward; returns the buffers with those that stand for them there.
   static func insert(into backward: inout StepSequence, behind forward: StepSequence, _ compiler: Compiler) -> [BufferID: BufferID] {
-    guard compiler.key.needsBackward, compiler.key.lowering != .reference, compiler.key.recomputation != .never else { return [:] }
+    guard compiler.key.recomputation != .never else { return [:] }
     var choice = Self(compiler)
     choice.choose(forward, backward)
     return choice.insert(into: &backward)
