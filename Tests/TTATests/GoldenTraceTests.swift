@@ -16,7 +16,7 @@ import Testing
     // A list of methods, for work on one of them.
     let wanted = ProcessInfo.processInfo.environment["TTA_GOLDEN_METHODS"]?.split(separator: ",").map(String.init)
     var (done, missing): (Int, [String]) = (0, [])
-    var worst: [String: [String: Float]] = [:]
+    var worst: [String: [String: Shares]] = [:]
     for trace in manifest.traces {
       let (model, batches, labels) = try trace.load(golden: folder, weights: weights)
       for method in trace.methods where wanted?.contains(method.method) ?? true {
@@ -30,21 +30,27 @@ import Testing
         let slow = ["cotta", "vida", "memo"].contains { method.method.hasPrefix($0) }
         for lowering in slow ? [.exact, .fast] : Lowering.allCases {
           let executor = Executor(threads: 2, lowering: lowering)
-          let ratio = try Replay(trace, method, recording, executor).run(strategy, model, batches, labels)
-          worst["\(method.method) \(lowering.rawValue)", default: [:]][trace.trace] = ratio
+          let shares = try Replay(trace, method, recording, executor).run(strategy, model, batches, labels)
+          worst["\(method.method) \(lowering.rawValue)", default: [:]][trace.trace] = shares
           done += 1
         }
       }
     }
-    print("golden traces: \(done) replays; the largest difference of each as a share of its tolerance")
+    print("golden traces: \(done) replays; the largest differences as shares of the tolerance: logits, loss, parameters after first and last step")
     let names = manifest.traces.map(\.trace)
     print("method: " + names.joined(separator: " | "))
-    for (method, ratios) in worst.sorted(by: { $0.key < $1.key }) {
-      print("  \(method): " + names.map { name in ratios[name].map { Numbers.decimals(Double($0), 2) } ?? "–" }.joined(separator: " | "))
+    for (method, shares) in worst.sorted(by: { $0.key < $1.key }) {
+      print("  \(method): " + names.map { shares[$0]?.description ?? "–" }.joined(separator: " | "))
     }
     for name in missing { Issue.record("not implemented: \(name)") }
     #expect(done > 0)
   }
+}
+
+/// The largest differences of one replay, as shares of their tolerances.
+private struct Shares: CustomStringConvertible {
+  var logits: Float = 0, loss: Float = 0, first: Float = 0, last: Float = 0
+  var description: String { [logits, loss, first, last].map { Numbers.decimals(Double($0), 2) }.joined(separator: " ") }
 }
 
 /// One method over one trace.
@@ -58,9 +64,11 @@ private struct Replay {
   }
 
   /// Bounds of single recordings that are wider than the manifest's, as multiples of it, by recording or by recording and path; all others are held
-  /// to the manifest alone. The manifest's bounds come from few repetitions of one program; these methods amplify the last digit: Adam divides a
-  /// first gradient by its own size (RoTTA, whose recorded gradients are of the order of 1e-8 in places: PyTorch without oneDNN lies 3.2e-5 off too),
-  /// five or more steps follow each other, or an entropy threshold weighs images near it.
+  /// to the manifest alone. The manifest's bounds come from one or two repetitions of one program; these recordings hold an activation so near to zero
+  /// that a rounding decides on its side of a ReLU, or a gradient so near to zero that Adam, which divides it by its own size, turns a rounding into a
+  /// part of a step. PyTorch leaves them as far. Without oneDNN, in multiples of the bound: RoTTA on gaussian noise 60.6 (first) and 5.5 (loss), on fog
+  /// 5.0 (first) and 6.5 (last), ETA 2.1, wisdom of crowds 2.6, COME 1.02 (logits); with frozen weights one unit in the last place off, some draws of
+  /// twelve: ViDA 6.4 (last) and 19.5 (loss), ROID 3.4, RPL 1.7, COME 1.01. In double precision RoTTA on gaussian noise is 2.0 (first) away.
   private struct Widened { var logits: Float = 1, loss: Float = 1, first: Float = 1, last: Float = 1 }
   private static let widened: [String: Widened] = [
     "resnet20_fog_5_b200/rotta": Widened(loss: 1.5, first: 5, last: 13),
@@ -76,7 +84,9 @@ private struct Replay {
     "vit_fog_5_b50/cotta_plain_gain_mask": Widened(loss: 1.6),
     "vit_fog_5_b50/vida_loop": Widened(last: 8),
   ]
+  /// TTA_GOLDEN_STRICT=1 shows what the manifest's bounds alone would refuse.
   private var factor: Widened {
+    if ProcessInfo.processInfo.environment["TTA_GOLDEN_STRICT"] != nil { return Widened() }
     let key = "\(trace.trace)/\(method.method)"
     return Self.widened["\(key) [\(executor.lowering.rawValue)]"] ?? Self.widened[key] ?? Widened()
   }
@@ -92,19 +102,20 @@ private struct Replay {
     return iterates.count >= iterations ? iterates[iterations - 1] : answer
   }
 
-  /// The largest difference to the recorded logits as a share of its tolerance.
-  func run(_ strategy: any AdaptationStrategy, _ model: Model, _ given: [Batch], _ labels: [Int]) throws -> Float {
+  /// The largest differences to what was recorded.
+  func run(_ strategy: any AdaptationStrategy, _ model: Model, _ given: [Batch], _ labels: [Int]) throws -> Shares {
     let batches = recording.batches(given)
     var stream = try AdaptationRuntime(model, strategy)
     let observed = Observed()
     stream.observer = { name, value in
       observed.values.withLock { $0[name] = value }
       if name == "lame-iterate" { observed.iterates.withLock { $0.append(value) } }
+      if name == "memory-positions" { observed.memories.withLock { $0.append(Set(value.values.map { Int($0) })) } }
     }
     let expected = try file.tensor("logits")
     let losses = try file.tensor("loss").values
     var (row, errors, flips, maskFlips) = (0, 0, 0, 0)
-    var ratio: Float = 0
+    var shares = Shares()
     for (index, batch) in batches.enumerated() {
       observed.iterates.withLock { $0 = [] }
       let prediction = try stream.process(batch, on: executor)
@@ -113,15 +124,15 @@ private struct Replay {
       let scores = try comparedScores(prediction.scores.tensor, wanted, observed, index)
       let comparison = Comparison(scores, wanted, Tolerance(absolute: bound * factor.logits))
       #expect(comparison.isWithin, "\(name) batch \(index) logits: \(comparison)")
-      ratio = max(ratio, largestDifference(scores, wanted) / bound)
+      shares.logits = max(shares.logits, largestDifference(scores, wanted) / bound)
       if let loss = prediction.loss {
+        shares.loss = max(shares.loss, abs(loss - losses[index]) / method.tolerance.loss_abs)
         #expect(
           abs(loss - losses[index]) <= method.tolerance.loss_abs * factor.loss,
           "\(name) batch \(index) loss \(loss), \(losses[index])")
       } else {
         #expect(losses[index].isNaN, "\(name) batch \(index): no loss, expected \(losses[index])")
       }
-      if method.method == "rotta" { try compareMemory(observed) }
       maskFlips += try compareWeights(prediction, row, bound)
       try compareMeans(observed, index, bound)
       let (got, reference) = (prediction.labels, largestColumns(of: wanted))
@@ -129,16 +140,17 @@ private struct Replay {
         errors += got[i] == labels[row + i] ? 0 : 1
         flips += got[i] == reference[i] ? 0 : 1
       }
-      if index == 0 { try compare("first", method.tolerance.parameters_first_abs * factor.first, stream) }
+      if index == 0 { shares.first = try compare("first", method.tolerance.parameters_first_abs, factor.first, stream) }
       row += batch.count
     }
-    try compare("last", method.tolerance.parameters_last_abs * factor.last, stream)
+    if method.method == "rotta" { try compareMemories(observed.memories.withLock { $0 }) }
+    shares.last = try compare("last", method.tolerance.parameters_last_abs, factor.last, stream)
     #expect(flips <= method.tolerance.prediction_flips_allowed, "\(name): \(flips) predictions differ")
     #expect(maskFlips <= method.tolerance.mask_flips_allowed, "\(name): \(maskFlips) images are kept here and not there")
     let error = 100 * Double(errors) / Double(row)
     let allowed = 100 * Double(method.tolerance.prediction_flips_allowed) / Double(row) + 1e-3
     #expect(abs(error - method.error_percent) <= allowed, "\(name): error \(error) %, expected \(method.error_percent) %")
-    return ratio
+    return shares
   }
 
   /// Which images were learnt from, and how much; returns how many are kept by one side only.
@@ -169,24 +181,27 @@ private struct Replay {
       #expect(comparison.isWithin, "\(name) batch \(index) \(seen): \(comparison)")
     }
   }
-  /// The images in the memory at the latest update, in any order.
-  private func compareMemory(_ observed: Observed) throws {
-    guard let seen = observed.values.withLock({ $0["memory-positions"] }) else { return }
+  /// The images in the memory at each update, in any order.
+  private func compareMemories(_ seen: [Set<Int>]) throws {
     let recorded = try file.integers("memory.positions")
     let width = try file.entry("memory.positions").shape[1]
     let rows = stride(from: 0, to: recorded.count, by: width).map { Set(recorded[$0..<$0 + width].filter { $0 >= 0 }) }
-    #expect(rows.contains(Set(seen.values.map { Int($0) })), "\(name): the memory holds other images")
+    #expect(seen == rows.filter { !$0.isEmpty }, "\(name): the memory holds other images")
   }
-  private func compare(_ when: String, _ bound: Float, _ stream: AdaptationRuntime) throws {
+  /// The largest difference of the adapted parameters as a share of the bound; they are held to `factor` of it.
+  private func compare(_ when: String, _ bound: Float, _ factor: Float, _ stream: AdaptationRuntime) throws -> Float {
+    var share: Float = 0
     #expect(stream.adapted.ids.count == method.adapted.count || method.adapted.isEmpty, "\(name): another number of adapted parameters")
     for parameter in method.adapted {
       guard file.entries["\(when).\(parameter)"] != nil else { continue }
       let own = recording.ownName(parameter)
       let info = try #require(stream.graph.parameter(named: own), "\(name): no parameter \(own)")
-      let comparison = Comparison(
-        stream.state.parameters[info.id], try file.tensor("\(when).\(parameter)"), Tolerance(absolute: bound))
+      let (value, wanted) = (stream.state.parameters[info.id], try file.tensor("\(when).\(parameter)"))
+      let comparison = Comparison(value, wanted, Tolerance(absolute: bound * factor))
       #expect(comparison.isWithin, "\(name) \(when) \(parameter): \(comparison)")
+      share = max(share, largestDifference(value, wanted) / bound)
     }
+    return share
   }
 }
 
@@ -194,4 +209,5 @@ private struct Replay {
 private final class Observed: Sendable {
   let values = Mutex<[String: Tensor]>([:])
   let iterates = Mutex<[Tensor]>([])
+  let memories = Mutex<[Set<Int>]>([])
 }
