@@ -66,7 +66,7 @@ private struct Replay {
   /// Bounds of single recordings that are wider than the manifest's, as multiples of it, by recording or by recording and path; all others are held
   /// to the manifest alone. The manifest's bounds come from one or two repetitions of one program; these recordings hold an activation so near to zero
   /// that a rounding decides on its side of a ReLU, or a gradient so near to zero that Adam, which divides it by its own size, turns a rounding into a
-  /// part of a step. PyTorch leaves them as far. Without oneDNN, in multiples of the bound: RoTTA on gaussian noise 60.6 (first) and 5.5 (loss), on fog
+  /// part of a step. PyTorch leaves most of them as far. Without oneDNN, in multiples of the bound: RoTTA on gaussian noise 60.6 (first) and 5.5 (loss), on fog
   /// 5.0 (first) and 6.5 (last), ETA 2.1, wisdom of crowds 2.6, COME 1.02 (logits); with frozen weights one unit in the last place off, some draws of
   /// twelve: ViDA 6.4 (last) and 19.5 (loss), ROID 3.4, RPL 1.7, COME 1.01. In double precision RoTTA on gaussian noise is 2.0 (first) away.
   /// LAME and MEMO in the fast path: the rounding of Winograd's transforms.
