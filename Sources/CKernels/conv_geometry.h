@@ -47,6 +47,19 @@ static inline int ck_winograd_images(const ck_conv *conv, const ck_conv_geometry
 /// One vector of padding keeps the 36 streams out of the same cache sets when a matrix is a multiple of 4 KiB.
 static inline size_t ck_winograd_stride(int blocks, int tile_block) { return ((size_t)blocks * (size_t)tile_block + 1) * CK_LANES; }
 
+/// Rows of the padded copy that Winograd keeps at a time: those of a block of tiles, or all where a block has whole images.
+static inline int ck_winograd_ring_rows(const ck_conv *conv, const ck_conv_geometry *g) {
+  int across = ck_ceil_divide(g->out_width, 4);
+  // A block that does not begin with a row of tiles can reach into one more.
+  int rows_of_tiles = ck_ceil_divide(conv->tile_block, across) + (conv->tile_block % across == 0 ? 0 : 1);
+  return ck_minimum(g->packed_rows, 4 * rows_of_tiles + 2);
+}
+static inline size_t ck_winograd_ring_floats(const ck_conv *conv, const ck_conv_geometry *g) {
+  return (size_t)ck_winograd_ring_rows(conv, g) * (size_t)g->packed_columns * CK_LANES;
+}
+/// True where the products of some tiles replace their inputs: each of the kernels' pieces reads all input channels before it writes all output channels.
+static inline bool ck_winograd_in_place(const ck_conv_geometry *g) { return g->in_blocks == 1 && g->out_blocks == 1; }
+
 /// Pointwise: positions that are packed together. Their input takes about 128 KiB of the L2 cache, within limits that keep whole images of
 /// 7 × 7 together and the sums' regions small.
 static inline int ck_pointwise_chunk(const ck_conv_geometry *g) {

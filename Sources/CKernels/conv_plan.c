@@ -1,5 +1,6 @@
 // Convolutions before they run: which algorithm can do what, which one is chosen, sizes of weights and scratch, geometry.
 #include "conv_geometry.h"
+#include <unistd.h>
 
 bool ck_conv_supports(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm) {
   bool taps_fit = shape->kernel_height * shape->kernel_width <= CK_MAXIMUM_TAPS && shape->stride_height <= CK_MAXIMUM_STRIDE &&
@@ -40,11 +41,22 @@ ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direct
   return CK_CONV_DIRECT;
 }
 
+/// True where a core has 2 MiB or more of level-2 cache.
+static bool has_large_level2_cache(void) {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  return sysconf(_SC_LEVEL2_CACHE_SIZE) >= 2 << 20;
+#else
+  return false;
+#endif
+}
+
 /// Tiles that share one pass over the weights. Small weights stay in the L2 cache, where more tiles only push them out; larger ones come from
-/// the L3 cache or from memory, which workers (and other programs) share. Measured on 16 … 640 channels: within 12 % of the best of
-/// 8, 16, 28, 32, 42, 64, 128, on most of them and on most processors within 5 %.
+/// the L3 cache or from memory, which workers (and other programs) share. Where the L2 cache is large and the L3 cache behind it slow (Xeon),
+/// 64 tiles pay from 128 channels on, until their own 36 matrices are several times the L2 cache. Measured on 16 … 640 channels, against 8, 16,
+/// 28, 32, 42, 64 and 128 tiles: docs/performance.md has how far the choice is behind the best of them on each processor.
 static int choose_tile_block(const ck_conv_geometry *geometry) {
   size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
+  if (has_large_level2_cache()) return weight_bytes < mebibyte || weight_bytes > 24 * mebibyte ? 16 : 64;
   return weight_bytes < 4 * mebibyte ? 16 : weight_bytes < 12 * mebibyte ? 32 : 64;
 }
 
@@ -82,7 +94,8 @@ size_t ck_conv_scratch_bytes(const ck_conv *conv) {
     case CK_CONV_WINOGRAD: {
       size_t images = (size_t)ck_winograd_images(conv, &g);
       size_t matrices = 36 * (ck_winograd_stride(g.in_blocks, conv->tile_block) + ck_winograd_stride(g.out_blocks, conv->tile_block));
-      return images * ((size_t)g.in_blocks * plane + totals) + matrices * sizeof(float) + totals;
+      size_t ring = ck_winograd_ring_floats(conv, &g) * sizeof(float);
+      return images * ((size_t)g.in_blocks * ring + totals) + matrices * sizeof(float) + totals;
     }
     case CK_CONV_POINTWISE:
       if (conv->direction == CK_FORWARD || conv->shape.stride_height * conv->shape.stride_width == 1)

@@ -30,10 +30,12 @@ static bool machine_has(ck_isa isa) {
   return isa == CK_ISA_PORTABLE;
 }
 
-bool ck_machine_multiplies_bfloat16(void) {
+bool ck_pairs_of_bfloat16_pay(void) {
 #if defined(__x86_64__)
+  // Intel's processors begin the instruction every second cycle (measured on Emerald Rapids: 48 % of what floats reach), AMD's as often as a
+  // multiply-add of floats.
   __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512bf16");
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
 #else
   return false;
 #endif
@@ -109,7 +111,7 @@ void ck_linear_bfloat16(ck_pool *pool, size_t m, size_t n, size_t k, const float
 
 bool ck_bfloat16_is_fast(void) {
 #if defined(__x86_64__)
-  return ck_current_isa() == CK_ISA_AVX512 && ck_machine_multiplies_bfloat16();
+  return ck_current_isa() == CK_ISA_AVX512 && ck_pairs_of_bfloat16_pay();
 #else
   return false;
 #endif

@@ -63,8 +63,8 @@ static inline int ck_parts(int images, int blocks, int threads) {
   return ck_minimum(blocks, ck_ceil_divide(threads * 2, images));
 }
 
-/// True where the processor multiplies pairs of bfloat16 and adds them up in floats (AVX512-BF16).
-bool ck_machine_multiplies_bfloat16(void);
+/// True where the processor multiplies pairs of bfloat16 and adds them up in floats (AVX512-BF16), faster than it multiplies floats.
+bool ck_pairs_of_bfloat16_pay(void);
 
 /// A buffer of the calling thread, for products without a pool: grows, and is freed with the thread.
 float *ck_thread_buffer(size_t bytes);

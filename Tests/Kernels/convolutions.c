@@ -142,7 +142,54 @@ static void test_algorithm(int algorithm, bool rounds) {
     }
 }
 
+/// What Winograd writes is the same bits however its tiles fall into blocks, and however many rows its ring has.
+static void check_tile_blocks(const ck_conv_shape *s, int images) {
+  static const int tile_blocks[] = {1, 3, 7, 16, 28, 50, 128};
+  layout input = inner(s, images), result = outer(s, images);
+  seed((unsigned)s->height);
+  fixture f = make_fixture(input, result, AFFINE | SECOND | RELU | STORE | SIGNS | CENTER);
+  const float *weights = random_floats(weight_count(s));
+  ck_conv conv = ck_conv_make(s, CK_FORWARD, CK_CONV_WINOGRAD);
+  float *packed = floats(ck_conv_packed_count(&conv));
+  size_t output_bytes = blocked_count(result) * sizeof(float), stored_bytes = blocked_count(input) * sizeof(float);
+  size_t sum_bytes = (size_t)images * (size_t)padded(result) * 2 * sizeof(double), sign_bytes = stored_bytes / 32;
+  float *output = buffer(output_bytes), *stored = buffer(stored_bytes);
+  double *sums = buffer(sum_bytes);
+  uint16_t *signs = buffer(sign_bytes);
+  EACH_SET(set) {
+    ck_conv_pack(&conv, NULL, weights, packed);
+    for (size_t i = 0; i < sizeof tile_blocks / sizeof *tile_blocks; ++i) {
+      conv.tile_block = tile_blocks[i];
+      reserve(ck_conv_scratch_bytes(&conv));
+      forget(f.output, output_bytes);
+      forget(f.stored, stored_bytes);
+      forget(f.sums, sum_bytes);
+      forget(f.signs, sign_bytes);
+      ck_conv_run(&conv, pools[i % POOLS], images, packed, &f.operand, &f.epilogue);
+      if (i == 0) {
+        memcpy(output, f.output, output_bytes);
+        memcpy(stored, f.stored, stored_bytes);
+        memcpy(sums, f.sums, sum_bytes);
+        memcpy(signs, f.signs, sign_bytes);
+      }
+      bool same = memcmp(output, f.output, output_bytes) == 0 && memcmp(stored, f.stored, stored_bytes) == 0 &&
+                  memcmp(sums, f.sums, sum_bytes) == 0 && memcmp(signs, f.signs, sign_bytes) == 0;
+      expect(same, "%s Winograd %d→%d %d×%d: the same bits with blocks of 1 and of %d tiles", set_name(set), s->channels, s->filters, s->height,
+             s->width, conv.tile_block);
+    }
+  }
+  release_buffers();
+}
+
+static void test_tile_blocks(void) {
+  static const ck_conv_shape tall[] = {
+      SHAPE(16, 16, 40, 12, 3, 3, 1, 1, 1, 1, false), SHAPE(33, 17, 23, 18, 3, 3, 1, 1, 1, 1, false), SHAPE(16, 48, 5, 6, 3, 3, 1, 1, 1, 1, false)};
+  begin_group("blocks of Winograd's tiles");
+  for (size_t i = 0; i < sizeof tall / sizeof *tall; ++i) check_tile_blocks(&tall[i], 5);
+}
+
 void test_convolutions(void) {
+  test_tile_blocks();
   for (int algorithm = 0; algorithm < ALGORITHMS; ++algorithm) test_algorithm(algorithm, false);
   test_algorithm(CK_CONV_DIRECT, true);
   test_algorithm(CK_CONV_POINTWISE, true);

@@ -86,7 +86,7 @@ size_t ck_linear_scratch_bytes(void);
 void ck_linear_bfloat16(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
                         const ck_product_epilogue *epilogue);
 void ck_gemm_pack_b_bfloat16(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b);
-/// True where the calling thread's instruction set has it in hardware: about twice the speed of floats.
+/// True where the calling thread's instruction set has it in hardware, at about twice the speed of floats.
 bool ck_bfloat16_is_fast(void);
 /// The same as ck_gemm on the calling thread through OpenBLAS: what it does not beat, and benchmarks side by side.
 void ck_blas_gemm(ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,

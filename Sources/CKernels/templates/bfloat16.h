@@ -3,9 +3,9 @@
 /// What the factors of a product are: floats; floats rounded to bfloat16; or words of two bfloat16, the first in the lower half.
 typedef enum { WORDS_FLOATS, WORDS_ROUNDED_FLOATS, WORDS_BFLOAT16_PAIRS } word_kind;
 
-/// How products of bfloat16 are done here: in pairs where that is one instruction (pairs.h).
+/// How products of bfloat16 are done here: in pairs where that is one instruction that pays (pairs.h).
 static word_kind bfloat16_words(void) {
-  return HAS_BFLOAT16_PAIRS && ck_machine_multiplies_bfloat16() ? WORDS_BFLOAT16_PAIRS : WORDS_ROUNDED_FLOATS;
+  return HAS_BFLOAT16_PAIRS && ck_pairs_of_bfloat16_pay() ? WORDS_BFLOAT16_PAIRS : WORDS_ROUNDED_FLOATS;
 }
 
 /// The float with its lower half rounded away.

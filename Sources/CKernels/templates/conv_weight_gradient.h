@@ -221,21 +221,26 @@ static void combine_weight_gradient_unit(void *context, int unit, int worker) {
   const weight_gradient_job *job = context;
   const ck_conv_geometry *g = &job->plan.geometry;
   (void)worker;
-  int lanes = ck_minimum(CK_LANES, g->out_channels - unit * CK_LANES);
+  int filters = ck_minimum(CK_LANES, g->out_channels - unit * CK_LANES), taps = job->tap_count;
   bool dense = job->conv->algorithm != CK_CONV_STEM && job->conv->algorithm != CK_CONV_DEPTHWISE;
   int channels = dense ? g->in_channels : 1;
-  size_t filter_floats = (size_t)channels * (size_t)job->tap_count;
-  for (int channel = 0; job->weights && channel < channels; ++channel) {
-    for (int t = 0; t < job->tap_count; ++t) {
-      size_t block = dense ? (size_t)unit * (size_t)g->in_blocks + (size_t)(channel / CK_LANES) : (size_t)unit;
-      size_t row = block * (size_t)job->tap_count + (size_t)t;
-      _Alignas(64) float sums[CK_LANES];
-      store(sums, combined_sum(job, dense ? (row * CK_LANES + (size_t)(channel % CK_LANES)) * CK_LANES : row * CK_LANES));
-      float *target = job->weights + (size_t)unit * CK_LANES * filter_floats + (size_t)channel * (size_t)job->tap_count + (size_t)t;
-      for (int lane = 0; lane < lanes; ++lane) target[(size_t)lane * filter_floats] = sums[lane];
+  size_t filter_floats = (size_t)channels * (size_t)taps;
+  float *weights = job->weights ? job->weights + (size_t)unit * CK_LANES * filter_floats : NULL;
+  // 16 channels × 16 filters at a time, so that a filter's weights are written while their lines are in the cache.
+  for (int first = 0; weights && first < channels; first += CK_LANES) {
+    int count = ck_minimum(CK_LANES, channels - first);
+    for (int t = 0; t < taps; ++t) {
+      _Alignas(64) float sums[CK_LANES][CK_LANES];
+      size_t row = ((size_t)unit * (size_t)(dense ? g->in_blocks : 1) + (size_t)(first / CK_LANES)) * (size_t)taps + (size_t)t;
+      for (int channel = 0; channel < count; ++channel)
+        store(sums[channel], combined_sum(job, (dense ? row * CK_LANES + (size_t)channel : row) * CK_LANES));
+      for (int filter = 0; filter < filters; ++filter) {
+        float *target = weights + (size_t)filter * filter_floats + (size_t)first * (size_t)taps + (size_t)t;
+        for (int channel = 0; channel < count; ++channel) target[(size_t)channel * (size_t)taps] = sums[channel][filter];
+      }
     }
   }
-  for (int lane = 0; job->bias && lane < lanes; ++lane) {
+  for (int lane = 0; job->bias && lane < filters; ++lane) {
     double total = 0;
     for (int block = 0; block < job->plan.image_blocks; ++block)
       total += ((const double *)(job->partial + (size_t)block * job->plan.partial_floats + job->plan.weight_floats))[unit * CK_LANES + lane];

@@ -1,15 +1,16 @@
 // Winograd convolution F(4×4, 3×3), both directions: 36 products of tiles × channels in place of 144 multiplications per tile and channel.
 //
 // A unit is one image or, where an image has fewer tiles than a block, a few images (and, for very small batches, a range of output
-// blocks). Images are packed, then `tile_block` tiles at a time are transformed, multiplied and transformed back into the epilogue.
+// blocks). `tile_block` tiles at a time have their rows packed into a ring, are transformed, multiplied and transformed back into the epilogue.
+// What a block of tiles needs, its weights aside, is small: with few channels it stays in the L1 cache.
 // Region sums are carried from one block of tiles to the next, so that results do not depend on how tiles fall into blocks.
 
 enum { MAXIMUM_TILE_BLOCK = 128 };
 
 typedef struct {
-  const float *input;  // first position of the tile, first input block
+  size_t column;       // floats from the start of a packed row to the tile's first position
   size_t offset;       // of its first result in the output plane
-  int image;           // inside the group
+  int image, row;      // inside the group; of tiles inside the image
   int rows, columns;   // of results that lie inside the picture
   bool flush;          // the region of sums ends here
 } winograd_tile;
@@ -24,25 +25,25 @@ static winograd_scratch winograd_divide_scratch(const conv_job *job, float *scra
   const ck_conv_geometry *g = &job->geometry;
   size_t images = (size_t)ck_winograd_images(job->conv, g);
   winograd_scratch result = {.packed = scratch};
-  result.transformed = result.packed + images * (size_t)g->in_blocks * ck_packed_positions(g) * CK_LANES;
-  result.products = result.transformed + 36 * ck_winograd_stride(g->in_blocks, job->conv->tile_block);
+  result.transformed = result.packed + images * (size_t)g->in_blocks * ck_winograd_ring_floats(job->conv, g);
+  result.products = result.transformed + (ck_winograd_in_place(g) ? 0 : 36 * ck_winograd_stride(g->in_blocks, job->conv->tile_block));
   result.totals = (block_totals *)(result.products + 36 * ck_winograd_stride(g->out_blocks, job->conv->tile_block));
   result.regions = (region_sums *)(result.totals + images * (size_t)g->out_blocks);
   return result;
 }
 
 /// Describes tiles first ..< first + count of a group.
-static void list_tiles(const ck_conv_geometry *g, const float *packed, int first, int count, winograd_tile *tiles) {
+static void list_tiles(const ck_conv_geometry *g, int first, int count, winograd_tile *tiles) {
   int across = ck_ceil_divide(g->out_width, 4), down = ck_ceil_divide(g->out_height, 4);
   int rows_per_region = ck_maximum(1, REGION_POSITIONS / (across * 16));
-  size_t image_floats = (size_t)g->in_blocks * ck_packed_positions(g) * CK_LANES;
   for (int t = 0; t < count; ++t) {
     int image = (first + t) / (across * down), index = (first + t) % (across * down), y = index / across, x = index % across;
     bool ends_row = x == across - 1;
     tiles[t] = (winograd_tile){
-        .input = packed + (size_t)image * image_floats + ((size_t)y * 4 * (size_t)g->packed_columns + (size_t)x * 4) * CK_LANES,
+        .column = (size_t)x * 4 * CK_LANES,
         .offset = ((size_t)y * 4 * (size_t)g->out_width + (size_t)x * 4) * CK_LANES,
         .image = image,
+        .row = y,
         .rows = ck_minimum(4, g->out_height - y * 4),
         .columns = ck_minimum(4, g->out_width - x * 4),
         .flush = ends_row && ((y + 1) % rows_per_region == 0 || y == down - 1),
@@ -50,11 +51,29 @@ static void list_tiles(const ck_conv_geometry *g, const float *packed, int first
   }
 }
 
+/// Packs the rows that tiles first ..< first + count read and earlier tiles did not, into the ring of their image.
+static void pack_rows_of_tiles(const conv_job *job, size_t first_image, int first, int count, bool keep, float *packed) {
+  const ck_conv_geometry *g = &job->geometry;
+  int across = ck_ceil_divide(g->out_width, 4), down = ck_ceil_divide(g->out_height, 4), ring_rows = ck_winograd_ring_rows(job->conv, g);
+  size_t row_floats = (size_t)g->packed_columns * CK_LANES, ring_floats = ck_winograd_ring_floats(job->conv, g);
+  // Rows of tiles, counted through all images of the unit. The first one of an image reads six rows of positions, each further one four more.
+  for (int row = ck_ceil_divide(first, across); row <= (first + count - 1) / across; ++row) {
+    int image = row / down, y = row % down;
+    for (int block = 0; block < g->in_blocks; ++block) {
+      block_operand view = operand_block(job->operand, first_image + (size_t)image, block, g->in_blocks,
+                                         (size_t)g->in_height * (size_t)g->in_width, keep);
+      float *ring = packed + ((size_t)image * (size_t)g->in_blocks + (size_t)block) * ring_floats;
+      for (int r = y == 0 ? 0 : y * 4 + 2; r < y * 4 + 6; ++r) pack_row(&view, g, r, ring + (size_t)(r % ring_rows) * row_floats);
+    }
+  }
+}
+
 /// Transforms the inputs of a block of tiles; in between, asks for the lines that its epilogue will touch.
 static void winograd_inputs(const conv_job *job, size_t first_image, const winograd_tile *tiles, int count, int begin, int end,
-                            float *transformed) {
+                            const float *packed, float *transformed) {
   const ck_conv_geometry *g = &job->geometry;
-  size_t plane = ck_packed_positions(g) * CK_LANES, row_floats = (size_t)g->packed_columns * CK_LANES;
+  size_t ring_floats = ck_winograd_ring_floats(job->conv, g), row_floats = (size_t)g->packed_columns * CK_LANES;
+  int ring_rows = ck_winograd_ring_rows(job->conv, g);
   size_t out_row = (size_t)g->out_width * CK_LANES, positions = (size_t)g->out_height * (size_t)g->out_width;
   size_t stride = ck_winograd_stride(g->in_blocks, job->conv->tile_block);
   const ck_epilogue *epilogue = job->epilogue;
@@ -64,8 +83,13 @@ static void winograd_inputs(const conv_job *job, size_t first_image, const winog
   bool results_fit = (size_t)count * (size_t)outs * 16 * CK_LANES * sizeof(float) <= PREFETCH_BYTES;
   for (int block = 0; block < g->in_blocks; ++block) {
     float *target = transformed + (size_t)block * (size_t)job->conv->tile_block * CK_LANES;
+    const float *rows[6];
     for (int t = 0; t < count; ++t) {
-      transform_input_tile(tiles[t].input + (size_t)block * plane, row_floats, target + (size_t)t * CK_LANES, stride);
+      if (t == 0 || tiles[t].column == 0) {
+        const float *ring = packed + ((size_t)tiles[t].image * (size_t)g->in_blocks + (size_t)block) * ring_floats;
+        for (int i = 0; i < 6; ++i) rows[i] = ring + (size_t)((tiles[t].row * 4 + i) % ring_rows) * row_floats;
+      }
+      transform_input_tile(rows, tiles[t].column, target + (size_t)t * CK_LANES, stride);
       // A few lines after each tile: all at once would only queue up.
       for (int out = begin + outs * block / g->in_blocks; results_fit && out < begin + outs * (block + 1) / g->in_blocks; ++out) {
         size_t base = ((first_image + (size_t)tiles[t].image) * (size_t)g->out_blocks + (size_t)out) * positions * CK_LANES;
@@ -80,19 +104,18 @@ static void winograd_products(const conv_job *job, const winograd_scratch *scrat
   size_t tile_block = (size_t)job->conv->tile_block;
   size_t in_stride = ck_winograd_stride(g->in_blocks, job->conv->tile_block), out_stride = ck_winograd_stride(g->out_blocks, job->conv->tile_block);
   size_t weights_per_block = (size_t)g->in_blocks * CK_LANES * CK_LANES;
+  raw_part parts[PIECE_BLOCKS][MAXIMUM_TILE_BLOCK];
+  int part_counts[PIECE_BLOCKS];
+  for (int blocks = 1; blocks <= PIECE_BLOCKS; ++blocks) part_counts[blocks - 1] = divide_raw(count, blocks, parts[blocks - 1]);
   for (size_t matrix = 0; matrix < 36; ++matrix) {
     const float *input = scratch->transformed + matrix * in_stride;
     const float *weights = job->packed + matrix * (size_t)g->out_blocks * weights_per_block;
     float *output = scratch->products + matrix * out_stride;
     for (int block = begin; block < end;) {
       int blocks = ck_minimum(PIECE_BLOCKS, end - block);
-      for (int done = 0; done < count;) {
-        int piece = choose_piece(count - done);
-        raw_pieces[blocks - 1][piece](input + (size_t)done * CK_LANES, tile_block * CK_LANES, g->in_channels,
-                                      weights + (size_t)block * weights_per_block, weights_per_block,
-                                      output + ((size_t)block * tile_block + (size_t)done) * CK_LANES, tile_block * CK_LANES);
-        done += piece_sizes[piece];
-      }
+      for (const raw_part *part = parts[blocks - 1]; part < parts[blocks - 1] + part_counts[blocks - 1]; ++part)
+        part->piece(input + part->first * CK_LANES, tile_block * CK_LANES, g->in_channels, weights + (size_t)block * weights_per_block,
+                    weights_per_block, output + ((size_t)block * tile_block + part->first) * CK_LANES, tile_block * CK_LANES);
       block += blocks;
     }
   }
@@ -136,11 +159,6 @@ static void winograd_unit(void *context, int unit, int worker) {
   int images = ck_minimum(job->images_per_unit, job->n - first_image);
   int begin = part_begin(g->out_blocks, job->parts, part), end = part_begin(g->out_blocks, job->parts, part + 1);
   winograd_scratch scratch = winograd_divide_scratch(job, ck_pool_scratch(job->pool, worker));
-  size_t plane = ck_packed_positions(g) * CK_LANES;
-  for (int image = 0; image < images; ++image)
-    for (int block = 0; block < g->in_blocks; ++block)
-      pack_block(job->operand, (size_t)(first_image + image), block, g, part == 0,
-                 scratch.packed + ((size_t)image * (size_t)g->in_blocks + (size_t)block) * plane, NULL);
   memset(scratch.totals, 0, (size_t)images * (size_t)g->out_blocks * sizeof *scratch.totals);
   for (int block = begin; block < end; ++block) clear_region(&scratch.regions[block]);
 
@@ -154,8 +172,9 @@ static void winograd_unit(void *context, int unit, int worker) {
   for (int first = 0; first < total; first += tile_block) {
     winograd_tile tiles[MAXIMUM_TILE_BLOCK];
     int count = ck_minimum(tile_block, total - first);
-    list_tiles(g, scratch.packed, first, count, tiles);
-    winograd_inputs(job, (size_t)first_image, tiles, count, begin, end, scratch.transformed);
+    list_tiles(g, first, count, tiles);
+    pack_rows_of_tiles(job, (size_t)first_image, first, count, part == 0, scratch.packed);
+    winograd_inputs(job, (size_t)first_image, tiles, count, begin, end, scratch.packed, scratch.transformed);
     winograd_products(job, &scratch, count, begin, end);
     for (int block = begin; block < end; ++block)
       winograd_outputs(job, &scratch, (size_t)first_image, tiles, count, block, &next, prefetched_lines);

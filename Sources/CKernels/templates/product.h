@@ -74,8 +74,7 @@ typedef void (*raw_piece)(const float *input, size_t input_block_stride, int cha
       epilogue_group(&target->epilogue[b], &target->sums[b], values, 1, P, offset, 0, step);                                       \
     }                                                                                                                              \
   }
-#define DEFINE_PIECE(P, B)                                                                                                         \
-  DEFINE_PRODUCT_PIECE(product, P, B)                                                                                              \
+#define DEFINE_RAW_PIECE(P, B)                                                                                                     \
   static __attribute__((noinline)) void raw_##P##_##B(const float *input, size_t input_block_stride, int channels,                 \
                                                       const float *weights, size_t output_block_stride, float *output,             \
                                                       size_t output_stride) {                                                      \
@@ -87,11 +86,15 @@ typedef void (*raw_piece)(const float *input, size_t input_block_stride, int cha
       UNROLLED for (int p = 0; p < P; ++p) store(output + (size_t)b * output_stride + p * CK_LANES, sum[p * B + b]);               \
   }
 
-#define DEFINE_PIECES_1(P) DEFINE_PIECE(P, 1)
-PIECE_SIZES(DEFINE_PIECES_1)
+#define DEFINE_PRODUCT_1(P) DEFINE_PRODUCT_PIECE(product, P, 1)
+PIECE_SIZES(DEFINE_PRODUCT_1)
+#define DEFINE_RAW_1(P) DEFINE_RAW_PIECE(P, 1)
+RAW_SIZES_1(DEFINE_RAW_1)
 #if PIECE_BLOCKS == 2
-#define DEFINE_PIECES_2(P) DEFINE_PIECE(P, 2)
-PIECE_SIZES(DEFINE_PIECES_2)
+#define DEFINE_PRODUCT_2(P) DEFINE_PRODUCT_PIECE(product, P, 2)
+PIECE_SIZES(DEFINE_PRODUCT_2)
+#define DEFINE_RAW_2(P) DEFINE_RAW_PIECE(P, 2)
+PIECE_SIZES(DEFINE_RAW_2)
 #endif
 
 #define SIZE_ENTRY(P) P,
@@ -109,24 +112,46 @@ static const product_piece product_pieces[PIECE_BLOCKS][PIECE_COUNT] = {
     {PIECE_SIZES(PRODUCT_ENTRY_2)},
 #endif
 };
-static const raw_piece raw_pieces[PIECE_BLOCKS][PIECE_COUNT] = {
-    {PIECE_SIZES(RAW_ENTRY_1)},
+static const raw_piece raw_pieces_1[] = {RAW_SIZES_1(RAW_ENTRY_1)};
+static const int raw_sizes_1[] = {RAW_SIZES_1(SIZE_ENTRY)};
 #if PIECE_BLOCKS == 2
-    {PIECE_SIZES(RAW_ENTRY_2)},
+static const raw_piece raw_pieces_2[] = {PIECE_SIZES(RAW_ENTRY_2)};
 #endif
-};
 
 #if HAS_BFLOAT16_PAIRS
 // The same over pairs of bfloat16, behind the other templates: they need one more feature of the processor.
 static const product_piece product_pair_pieces[PIECE_BLOCKS][PIECE_COUNT];
 #endif
 
-/// The index of the size for the next piece of `left` positions: near equal pieces where the sizes allow.
-static int choose_piece(int left) {
-  int largest = piece_sizes[0];
-  int wanted = ck_ceil_divide(left, ck_ceil_divide(left, largest));
-  int index = PIECE_COUNT - 1;
-  while (index > 0 && piece_sizes[index] < wanted) --index;
-  while (piece_sizes[index] > left) ++index;
+/// The index of the size for the next piece of `left` positions: near equal pieces where the sizes allow. sizes: descending, the last is 1.
+INLINE int choose_size(const int *sizes, int size_count, int left) {
+  int wanted = ck_ceil_divide(left, ck_ceil_divide(left, sizes[0]));
+  int index = size_count - 1;
+  while (index > 0 && sizes[index] < wanted) --index;
+  while (sizes[index] > left) ++index;
   return index;
+}
+static int choose_piece(int left) { return choose_size(piece_sizes, PIECE_COUNT, left); }
+
+/// How bare products of a block of tiles are divided.
+typedef struct {
+  raw_piece piece;
+  size_t first;  // position
+} raw_part;
+
+/// Divides `count` positions into pieces for `blocks` output blocks; returns their number.
+static int divide_raw(int count, int blocks, raw_part *parts) {
+  const int *sizes = raw_sizes_1;
+  const raw_piece *pieces = raw_pieces_1;
+  int size_count = sizeof raw_sizes_1 / sizeof raw_sizes_1[0], part_count = 0;
+#if PIECE_BLOCKS == 2
+  if (blocks == 2) sizes = piece_sizes, pieces = raw_pieces_2, size_count = PIECE_COUNT;
+#endif
+  (void)blocks;
+  for (int done = 0; done < count; ++part_count) {
+    int index = choose_size(sizes, size_count, count - done);
+    parts[part_count] = (raw_part){pieces[index], (size_t)done};
+    done += sizes[index];
+  }
+  return part_count;
 }

@@ -17,12 +17,12 @@ INLINE transform_vector transform_multiply_add(float factor, transform_vector b,
 INLINE void input_transform(transform_vector *d, int stride) {
   transform_vector d0 = d[0], d1 = d[stride], d2 = d[2 * stride], d3 = d[3 * stride], d4 = d[4 * stride], d5 = d[5 * stride];
   transform_vector even = transform_multiply_add(-4, d2, d4), odd = transform_multiply_add(-4, d1, d3);
-  transform_vector difference = d4 - d2, twice = (d3 - d1) * 2;
+  transform_vector even_difference = d4 - d2, odd_difference = d3 - d1;
   d[0] = transform_multiply_add(4, d0, transform_multiply_add(-5, d2, d4));
   d[stride] = even + odd;
   d[2 * stride] = even - odd;
-  d[3 * stride] = difference + twice;
-  d[4 * stride] = difference - twice;
+  d[3 * stride] = transform_multiply_add(2, odd_difference, even_difference);
+  d[4 * stride] = transform_multiply_add(-2, odd_difference, even_difference);
   d[5 * stride] = transform_multiply_add(4, d1, transform_multiply_add(-5, d3, d5));
 }
 
@@ -35,12 +35,12 @@ INLINE void output_transform(const transform_vector *m, transform_vector *y, int
   y[3 * stride] = transform_multiply_add(8, difference34, difference12) + m[5];
 }
 
-/// One tile of one input block: 6 × 6 positions at `input` → 36 vectors of `target`, `stride` floats apart.
-INLINE void transform_input_tile(const float *input, size_t row_floats, float *target, size_t stride) {
+/// One tile of one input block: 6 × 6 positions, `column` floats into six rows → 36 vectors of `target`, `stride` floats apart.
+INLINE void transform_input_tile(const float *const rows[6], size_t column, float *target, size_t stride) {
   for (int lane = 0; lane < CK_LANES; lane += TRANSFORM_LANES) {
     transform_vector d[36];
     UNROLLED for (int i = 0; i < 6; ++i) {
-      UNROLLED for (int j = 0; j < 6; ++j) d[i * 6 + j] = *(const transform_vector *)(input + (size_t)i * row_floats + j * CK_LANES + lane);
+      UNROLLED for (int j = 0; j < 6; ++j) d[i * 6 + j] = *(const transform_vector *)(rows[i] + column + j * CK_LANES + lane);
       input_transform(d + i * 6, 1);
     }
     UNROLLED for (int j = 0; j < 6; ++j) {

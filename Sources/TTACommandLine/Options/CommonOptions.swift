@@ -43,7 +43,7 @@ struct ExecutionOptions: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Factors in products with frozen weights: single, or rounded to bfloat16, which is faster on processors with AVX512-BF16.",
+      "Factors in products with frozen weights: single, or rounded to bfloat16, which is faster on AMD's processors with AVX512-BF16.",
       valueName: "single or bfloat16"), transform: { try choice($0, of: Precision.self) })
   var precision = Precision.single
 
@@ -60,7 +60,7 @@ struct ExecutionOptions: ParsableArguments {
       throw TTAError(.usage, "--threads \(threads): expected a number from 1 to 256", hint: "leave it out to use all processors")
     }
     if precision == .bfloat16, !Precision.bfloat16IsFast {
-      Console.error("note: \(Machine.instructionSet) has no instruction for bfloat16: the same roundings, slower than --precision single")
+      Console.error("note: \(Machine.instructionSet) on this processor has no fast instruction for bfloat16: the same roundings, slower than --precision single")
     }
     return Executor(threads: threads, lowering: exact ? .exact : .fast, recomputation: recompute, precision: precision)
   }
