@@ -89,6 +89,17 @@ import Testing
     #expect(found == changes, "\(architecture)")
   }
 
+  /// Behind a frozen stem only the sums over a gradient are wanted: it is not written. With the stem's weights it is.
+  @Test(arguments: [("cifar-resnet20", "layer1.0.conv1: winograd backward"), ("resnet18", "maxpool: pooling backward")])
+  func gradientsThatNobodyReadsAreNotWritten(_ architecture: String, _ last: String) throws {
+    let model = try Fixtures.model(architecture, inputSize: 64)
+    for (set, expected) in [(ParameterSelection.normAffine, [last + ", sums only"]), (.all, [])] {
+      let summary = try Program(model.graph).summary(
+        ForwardOptions().with(.batch), differentiating: try model.graph.resolve(set), images: 4, lowering: .fast)
+      #expect(summary.backward.filter { $0.contains("sums only") } == expected)
+    }
+  }
+
   @Test(arguments: architectures) func oneThreadEqualsMany(_ architecture: (name: String, size: Int, batch: Int)) throws {
     let model = try Fixtures.model(architecture.name, inputSize: architecture.size)
     let images = Fixtures.images(architecture.batch, model)

@@ -308,9 +308,13 @@ final class Compiler {
       contribute(seed.buffer, to: value)
     }
     for emitter in emitters.reversed() { try emitter() }
+    let handedOut = outputs.map(\.buffer) + moments.map(\.buffer) + parameterGradients.map(\.buffer)
+    let elsewhere = Set(handedOut + seeds.compactMap { $0?.buffer } + [imageValue.gradient].compactMap { $0 })
+    let before = Set(forward.touches.joined())
+    backward.leaveOutUnreadGradients { before.contains($0) || elsewhere.contains($0) }
     let again = ConvolutionsComputedAgain.insert(into: &backward, behind: forward, self)
 
-    group(outputs: outputs.map(\.buffer), seeds: seeds.compactMap { $0?.buffer })
+    if key.lowering != .reference { group(handedOutOrIn: elsewhere) }
     // Outputs are read when the forward is done; seeds are written before the backward; parameter gradients are read at the end.
     let forwardEnd = forward.steps.count
     for (step, touched) in forward.touches.enumerated() { live(touched, at: step) }
@@ -328,10 +332,7 @@ final class Compiler {
       imageGradient: imageValue.gradient, moments: moments)
   }
   /// Lets steps run a few images at a time where they alone use what they hand each other.
-  private func group(outputs: [BufferID], seeds: [BufferID]) {
-    guard key.lowering != .reference else { return }
-    let handedOut = outputs + moments.map(\.buffer) + parameterGradients.map(\.buffer)
-    let elsewhere = Set(handedOut + seeds + [imageValue.gradient].compactMap { $0 })
+  private func group(handedOutOrIn elsewhere: Set<BufferID>) {
     let (before, after) = (Set(forward.touches.joined()), Set(backward.touches.joined()))
     forward.group(&buffers, capacity: capacity) { !after.contains($0) && !elsewhere.contains($0) }
     backward.group(&buffers, capacity: capacity) { !before.contains($0) && !elsewhere.contains($0) }

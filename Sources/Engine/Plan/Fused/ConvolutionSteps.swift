@@ -105,17 +105,17 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
 }
 
 /// The gradient of a convolution's input.
-final class ConvolutionBackward: PlanStep {
+final class ConvolutionBackward: GradientStep, @unchecked Sendable {
   let name: String
   let conv: ck_conv
   let source: PackedSource
   let operand: OperandSpecification
-  let epilogue: EpilogueSpecification
+  var epilogue: EpilogueSpecification
 
   init(_ name: String, _ conv: ck_conv, _ source: PackedSource, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification) {
     (self.name, self.conv, self.source, self.operand, self.epilogue) = (name, conv, source, operand, epilogue)
   }
-  var label: String { "\(name): \(ConvolutionForward.title(conv)) backward" }
+  var label: String { "\(name): \(ConvolutionForward.title(conv)) backward\(epilogue.note)" }
   func run(_ frame: borrowing Frame) {
     source.run(conv, operand.resolve(frame), epilogue.resolve(frame), frame)
   }

@@ -3,16 +3,17 @@
 internal import CKernels
 
 /// Evaluates an operand element by element: materialises values, joins gradients, takes moments.
-final class Elementwise: SummingStep, @unchecked Sendable {
-  let label: String
+final class Elementwise: SummingStep, GradientStep, @unchecked Sendable {
+  let name: String
   let shape: Shape
   let operand: OperandSpecification
   /// Changed only while the plan is compiled.
-  private(set) var epilogue: EpilogueSpecification
+  var epilogue: EpilogueSpecification
   private var center: ChannelCopy?
+  var label: String { name + epilogue.note }
 
-  init(_ label: String, _ shape: Shape, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification) {
-    (self.label, self.shape, self.operand, self.epilogue) = (label, shape, operand, epilogue)
+  init(_ name: String, _ shape: Shape, _ operand: OperandSpecification, _ epilogue: EpilogueSpecification) {
+    (self.name, self.shape, self.operand, self.epilogue) = (name, shape, operand, epilogue)
   }
   func attach(_ sums: SumsSpecification, center: ChannelCopy?) {
     epilogue.sums = sums
@@ -64,9 +65,10 @@ final class GlobalAverage: PlanStep {
       frame.pool.handle, Int32(frame.images), Int32(shape[0]), Int32(shape[1]), Int32(shape[2]), &operand, frame.floats(output))
   }
 }
-final class GlobalAverageBackward: PlanStep {
-  let label = "global average backward"
-  let shape: Shape, gradient: BufferID, epilogue: EpilogueSpecification
+final class GlobalAverageBackward: GradientStep, @unchecked Sendable {
+  var label: String { "global average backward" + epilogue.note }
+  let shape: Shape, gradient: BufferID
+  var epilogue: EpilogueSpecification
   init(_ shape: Shape, _ gradient: BufferID, _ epilogue: EpilogueSpecification) {
     (self.shape, self.gradient, self.epilogue) = (shape, gradient, epilogue)
   }
@@ -132,12 +134,14 @@ final class PoolingForward: SummingStep, @unchecked Sendable {
     ck_pooling(frame.pool.handle, Int32(frame.images), &shape, &operand, &epilogue)
   }
 }
-final class PoolingBackward: PlanStep {
-  let label: String
+final class PoolingBackward: GradientStep, @unchecked Sendable {
+  let name: String
   let shape: ck_pool_shape
-  let operand: OperandSpecification, gradient: BufferID, epilogue: EpilogueSpecification
-  init(_ label: String, _ shape: ck_pool_shape, _ operand: OperandSpecification, _ gradient: BufferID, _ epilogue: EpilogueSpecification) {
-    (self.label, self.shape, self.operand, self.gradient, self.epilogue) = (label, shape, operand, gradient, epilogue)
+  let operand: OperandSpecification, gradient: BufferID
+  var epilogue: EpilogueSpecification
+  var label: String { name + epilogue.note }
+  init(_ name: String, _ shape: ck_pool_shape, _ operand: OperandSpecification, _ gradient: BufferID, _ epilogue: EpilogueSpecification) {
+    (self.name, self.shape, self.operand, self.gradient, self.epilogue) = (name, shape, operand, gradient, epilogue)
   }
   func run(_ frame: borrowing Frame) {
     var shape = shape

@@ -81,6 +81,10 @@ struct SumsSpecification: Sendable {
 /// What happens to each result before it is stored.
 struct EpilogueSpecification: Sendable {
   var output: BufferID
+  /// True where nobody reads the output: only sums are taken.
+  var isUnread = false
+  /// What a step's label says of that.
+  var note: String { isUnread ? ", sums only" : "" }
   var bias: BufferID?
   var addend: BufferID?
   /// The mask's source, or the signs that an operand left.
@@ -88,12 +92,12 @@ struct EpilogueSpecification: Sendable {
   var sums: SumsSpecification?, moreSums: SumsSpecification?
 
   var touched: [BufferID] {
-    [output] + [bias, addend, maskSource, maskAffine?.buffer, maskSigns].compactMap { $0 } + (sums?.touched ?? [])
+    (isUnread ? [] : [output]) + [bias, addend, maskSource, maskAffine?.buffer, maskSigns].compactMap { $0 } + (sums?.touched ?? [])
       + (moreSums?.touched ?? [])
   }
   func resolve(_ frame: borrowing Frame) -> ck_epilogue {
     var epilogue = ck_epilogue()
-    epilogue.output = frame.floats(output)
+    if !isUnread { epilogue.output = frame.floats(output) }
     if let bias { epilogue.bias = UnsafePointer(frame.floats(bias)) }
     if let addend { epilogue.addend = frame.reading(addend) }
     epilogue.mask.activation = maskActivation
