@@ -60,7 +60,9 @@ struct ExecutionOptions: ParsableArguments {
       throw TTAError(.usage, "--threads \(threads): expected a number from 1 to 256", hint: "leave it out to use all processors")
     }
     if precision == .bfloat16, !Precision.bfloat16IsFast {
-      Console.error("note: \(Machine.instructionSet) on this processor has no fast instruction for bfloat16: the same roundings, slower than --precision single")
+      Console.error(
+        "note: \(Machine.instructionSet) on this processor has no fast instruction for bfloat16: the same roundings, slower than --precision single"
+      )
     }
     return Executor(threads: threads, lowering: exact ? .exact : .fast, recomputation: recompute, precision: precision)
   }

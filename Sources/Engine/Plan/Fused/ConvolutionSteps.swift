@@ -76,6 +76,11 @@ final class ConvolutionForward: SummingStep, @unchecked Sendable {
     operand.signs = nil
     return operand
   }
+  /// Operations per image, counted as direct products.
+  var work: Double {
+    var conv = conv
+    return ck_conv_flops(&conv)
+  }
   /// Adds a stored value to the result: a residual shortcut.
   func attach(addend: BufferID) { epilogue.addend = addend }
 

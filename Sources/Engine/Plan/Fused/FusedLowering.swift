@@ -10,13 +10,15 @@ final class FusedLowering {
   unowned let compiler: Compiler
   var consumers: [[Int]] { compiler.readers }
   private var transient: (buffer: BufferID, bytes: Int)?
-  private var packedBytes = 0
   /// Packed weights that last from batch to batch.
   private(set) var keptPackedBytes = 0
 
-  /// Packed weights are kept up to this many bytes per plan; further layers pack into scratch at every run. Winograd's are four times the weights:
+  /// Packed weights are kept up to this many bytes per plan; further layers pack into the arena at every run. Winograd's are four times the weights:
   /// those of a WRN-28-10 in both directions would take 1.2 GB.
   private static let packedLimit = 384 << 20
+  /// Winograd's weights of at least so many bytes are not kept either where so many tiles go through them in a run that packing takes less than a
+  /// tenth of it.
+  private static let leastTransientBytes = 1 << 20, leastTransientTiles = 512
 
   init(_ compiler: Compiler) { self.compiler = compiler }
   var graph: Graph { compiler.graph }
@@ -191,12 +193,17 @@ final class FusedLowering {
     var conv = conv
     compiler.reserve(scratch: ck_conv_scratch_bytes(&conv))
     let bytes = ck_conv_packed_count(&conv) * 4
-    packedBytes += bytes
     let key = Program.PackedKey(
       node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue, bfloat16: conv.bfloat16)
-    let buffer = packedBytes > Self.packedLimit ? compiler.buffer(fixedBytes: bytes) : nil
+    let isTransient = keptPackedBytes + bytes > Self.packedLimit || packsAtLittleCost(conv, bytes)
+    let buffer = isTransient ? compiler.buffer(fixedBytes: bytes) : nil
     if buffer == nil { keptPackedBytes += bytes }
     return PackedSource(key: key, weight: weight, transient: buffer)
+  }
+  private func packsAtLittleCost(_ conv: ck_conv, _ bytes: Int) -> Bool {
+    guard conv.algorithm == CK_CONV_WINOGRAD, bytes >= Self.leastTransientBytes else { return false }
+    let tiles = Int((conv.shape.out_height + 3) / 4 * ((conv.shape.out_width + 3) / 4))
+    return tiles * compiler.capacity >= Self.leastTransientTiles
   }
 
   // MARK: - Norms, activations, sums
