@@ -52,11 +52,11 @@ static bool has_large_level2_cache(void) {
 
 /// Tiles that share one pass over the weights. Small weights stay in the L2 cache, where more tiles only push them out; larger ones come from
 /// the L3 cache or from memory, which workers (and other programs) share. Where the L2 cache is large and the L3 cache behind it slow (Xeon),
-/// 64 tiles pay from 128 channels on, until their own 36 matrices are several times the L2 cache. Measured on 16 … 640 channels, against 8, 16,
+/// 64 tiles pay from 128 channels on, until their own 36 matrices are four times the L2 cache. Measured on 16 … 640 channels, against 8, 16,
 /// 28, 32, 42, 64 and 128 tiles: docs/performance.md has how far the choice is behind the best of them on each processor.
 static int choose_tile_block(const ck_conv_geometry *geometry) {
   size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
-  if (has_large_level2_cache()) return weight_bytes < mebibyte || weight_bytes > 24 * mebibyte ? 16 : 64;
+  if (has_large_level2_cache()) return weight_bytes < mebibyte ? 16 : weight_bytes < 24 * mebibyte ? 64 : 32;
   return weight_bytes < 4 * mebibyte ? 16 : weight_bytes < 12 * mebibyte ? 32 : 64;
 }
 

@@ -13,7 +13,7 @@ extension KernelBenchmark {
     var name: String { KernelBenchmark.name(algorithm) + (tileBlock.map { ", \($0) tiles" } ?? "") }
   }
 
-  /// Measures every way, twice in turns.
+  /// Measures every way, six times in turns: a processor that others share changes its speed for seconds.
   static func ways(_ layer: Layer, _ direction: ck_direction, _ pool: OpaquePointer) -> [Way] {
     var shape = layer.shape
     var ways: [Way] = []
@@ -23,10 +23,10 @@ extension KernelBenchmark {
       let blocks = algorithm == CK_CONV_WINOGRAD ? Self.tileBlocks.map(Optional.some) : [nil]
       ways += blocks.map { Way(algorithm: algorithm, tileBlock: $0, isAutomatic: $0 == nil || $0 == automatic) }
     }
-    for _ in 0..<2 {
+    for _ in 0..<6 {
       for index in ways.indices {
         let way = ways[index]
-        let rate = convolution(shape, direction, way.algorithm, images: layer.images, tileBlock: way.tileBlock, pool)
+        let rate = convolution(shape, direction, way.algorithm, images: layer.images, tileBlock: way.tileBlock, seconds: 0.06, pool)
         ways[index].rate = max(way.rate, rate)
       }
     }
