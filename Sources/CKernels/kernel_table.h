@@ -57,9 +57,11 @@ static inline int ck_maximum(int a, int b) { return a > b ? a : b; }
 static inline size_t ck_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 /// Into how many ranges of channel blocks each of `images` work units is split so that all workers are busy. The result of a channel
-/// does not depend on the split, so it may depend on the number of workers. Where the images come out even, a split would only repeat work.
+/// does not depend on the split, so it may depend on the number of workers. Where the images come out even, a split would only repeat work;
+/// for the same reason one image is split no further than once per worker where the blocks come out even.
 static inline int ck_parts(int images, int blocks, int threads) {
   if (images <= 0 || images >= threads * 2 || images % threads == 0) return 1;
+  if (images == 1 && blocks % threads == 0) return threads;
   return ck_minimum(blocks, ck_ceil_divide(threads * 2, images));
 }
 

@@ -181,6 +181,52 @@ static void check_tile_blocks(const ck_conv_shape *s, int images) {
   release_buffers();
 }
 
+/// Where nobody takes sums an image may be divided in other ways: to the same bits, with everything that the operand leaves behind.
+static void check_without_sums(const ck_conv_shape *s, ck_conv_algorithm algorithm, int images) {
+  layout input = inner(s, images), result = outer(s, images);
+  seed((unsigned)s->width);
+  fixture f = make_fixture(input, result, AFFINE | SECOND | RELU | STORE | SIGNS | BIAS);
+  const float *weights = random_floats(weight_count(s));
+  ck_conv conv = ck_conv_make(s, CK_FORWARD, algorithm);
+  float *packed = floats(ck_conv_packed_count(&conv));
+  size_t output_bytes = blocked_count(result) * sizeof(float), stored_bytes = blocked_count(input) * sizeof(float);
+  float *output = buffer(output_bytes), *stored = buffer(stored_bytes);
+  uint16_t *signs = buffer(stored_bytes / 32);
+  ck_epilogue without = f.epilogue;
+  without.sums.sums = NULL;
+  reserve(ck_conv_scratch_bytes(&conv));
+  EACH_SET(set) {
+    ck_conv_pack(&conv, NULL, weights, packed);
+    for (int run = 0; run <= POOLS; ++run) {
+      forget(f.output, output_bytes);
+      forget(f.stored, stored_bytes);
+      forget(f.signs, stored_bytes / 32);
+      ck_conv_run(&conv, pools[run % POOLS], images, packed, &f.operand, run == 0 ? &f.epilogue : &without);
+      if (run == 0) {
+        memcpy(output, f.output, output_bytes);
+        memcpy(stored, f.stored, stored_bytes);
+        memcpy(signs, f.signs, stored_bytes / 32);
+      }
+      expect(memcmp(output, f.output, output_bytes) == 0 && memcmp(stored, f.stored, stored_bytes) == 0 &&
+                 memcmp(signs, f.signs, stored_bytes / 32) == 0,
+             "%s %s %d→%d %d×%d, %d images: the same bits with and without sums", set_name(set), names[algorithm], s->channels, s->filters,
+             s->height, s->width, images);
+    }
+  }
+  release_buffers();
+}
+
+static void test_without_sums(void) {
+  static const ck_conv_shape large[] = {
+      SHAPE(40, 72, 14, 9, 1, 1, 1, 1, 0, 0, false), SHAPE(256, 40, 20, 21, 1, 1, 1, 1, 0, 0, false),
+      SHAPE(272, 48, 33, 35, 1, 1, 2, 2, 0, 0, false), SHAPE(32, 48, 23, 21, 3, 3, 1, 1, 1, 1, false)};
+  begin_group("results without sums");
+  for (size_t i = 0; i < sizeof large / sizeof *large; ++i)
+    for (int algorithm = 0; algorithm < CK_CONV_STEM; ++algorithm)
+      for (int images = 1; images <= 4; images += 3)
+        if (ck_conv_supports(&large[i], CK_FORWARD, (ck_conv_algorithm)algorithm)) check_without_sums(&large[i], (ck_conv_algorithm)algorithm, images);
+}
+
 static void test_tile_blocks(void) {
   static const ck_conv_shape tall[] = {
       SHAPE(16, 16, 40, 12, 3, 3, 1, 1, 1, 1, false), SHAPE(33, 17, 23, 18, 3, 3, 1, 1, 1, 1, false), SHAPE(16, 48, 5, 6, 3, 3, 1, 1, 1, 1, false)};
@@ -190,6 +236,7 @@ static void test_tile_blocks(void) {
 
 void test_convolutions(void) {
   test_tile_blocks();
+  test_without_sums();
   for (int algorithm = 0; algorithm < ALGORITHMS; ++algorithm) test_algorithm(algorithm, false);
   test_algorithm(CK_CONV_DIRECT, true);
   test_algorithm(CK_CONV_POINTWISE, true);

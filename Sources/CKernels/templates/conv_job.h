@@ -9,6 +9,7 @@ typedef struct {
   const ck_epilogue *epilogue;
   int n, parts;            // images, and ranges of output blocks that each is split into
   int images_per_unit;     // Winograd
+  int chunk, chunks;       // pointwise: positions that are packed together, and units that an image is split into
   const tap_offset *taps;  // direct and stem: all phases, in order
   const int *phase_taps;   // direct: taps of each phase
   const struct depthwise_taps *depthwise;

@@ -1,4 +1,7 @@
 // Pointwise (1 × 1) convolution: positions form one long row, packed in chunks that stay in the L2 cache while all weights pass by.
+//
+// A unit is an image, or where there are fewer images than keep all workers busy one of its chunks; where somebody takes sums, or an image has
+// fewer chunks than there are workers, a range of output blocks: each then packs the whole image.
 
 /// Evaluates positions first ..< first + count of the results' grid into [input block][chunk] vectors.
 static void pack_positions(const conv_job *job, const block_operand *views, int first, int count, size_t chunk, float *packed) {
@@ -74,8 +77,9 @@ static void pointwise_chunk(const conv_job *job, const float *packed, size_t chu
 static void pointwise_unit(void *context, int unit, int worker) {
   const conv_job *job = context;
   const ck_conv_geometry *g = &job->geometry;
-  size_t image = (size_t)(unit / job->parts), chunk = (size_t)ck_pointwise_chunk(g);
+  size_t image = (size_t)(unit / job->parts / job->chunks), chunk = (size_t)job->chunk;
   int part = unit % job->parts, positions = g->out_height * g->out_width;
+  int own = unit / job->parts % job->chunks, first = own * (int)chunk, last = job->chunks > 1 ? ck_minimum(positions, first + (int)chunk) : positions;
   int begin = part_begin(g->out_blocks, job->parts, part), end = part_begin(g->out_blocks, job->parts, part + 1);
   bool every_position_read = positions == g->in_height * g->in_width, keep = part == 0;
   float *packed = ck_pool_scratch(job->pool, worker);
@@ -87,13 +91,13 @@ static void pointwise_unit(void *context, int unit, int worker) {
     views[block] = operand_block(job->operand, image, block, g->in_blocks, plane, keep);
     if (keeps_values(&views[block]) && !every_position_read) {
       // A stride skips positions that operand.store and signs still want: they are all evaluated once, apart from the product.
-      for (int y = 0; y < g->in_height; ++y)
+      for (int y = 0; own == 0 && y < g->in_height; ++y)
         evaluate_run(&views[block], (size_t)y * (size_t)g->in_width * CK_LANES, CK_LANES, g->in_width, (float *)(totals + g->out_blocks));
       views[block] = operand_block(job->operand, image, block, g->in_blocks, plane, false);
     }
   }
-  for (int first = 0; first < positions; first += (int)chunk) {
-    int count = ck_minimum((int)chunk, positions - first);
+  for (; first < last; first += (int)chunk) {
+    int count = ck_minimum((int)chunk, last - first);
     pack_positions(job, views, first, count, chunk, packed);
     for (int block = 0; block < g->in_blocks; ++block)
       round_packed(job, packed + (size_t)block * chunk * CK_LANES, (size_t)count * CK_LANES);
@@ -109,6 +113,17 @@ static void run_pointwise(conv_job *job) {
     run_direct(job);
     return;
   }
-  job->parts = ck_parts(job->n, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), ck_pool_threads(job->pool));
-  ck_pool_run(job->pool, job->n * job->parts, pointwise_unit, job);
+  int threads = ck_pool_threads(job->pool), positions = g->out_height * g->out_width;
+  job->parts = ck_parts(job->n, ck_ceil_divide(g->out_blocks, PIECE_BLOCKS), threads);
+  job->chunk = ck_pointwise_chunk(g);
+  job->chunks = 1;
+  int chunks = (int)ck_round_up((size_t)ck_ceil_divide(positions, job->chunk), (size_t)threads);
+  bool takes_sums = job->epilogue->sums.sums || job->epilogue->more_sums.sums;
+  int even_chunk = (int)ck_round_up((size_t)ck_ceil_divide(positions, chunks), 14);
+  if (job->parts > 1 && !takes_sums && ck_ceil_divide(positions, even_chunk) >= threads) {
+    job->parts = 1;
+    job->chunk = even_chunk;
+    job->chunks = ck_ceil_divide(positions, even_chunk);
+  }
+  ck_pool_run(job->pool, job->n * job->chunks * job->parts, pointwise_unit, job);
 }

@@ -176,7 +176,9 @@ enum KernelBenchmark {
     let forward = direction == CK_FORWARD
     operand.x = UnsafePointer(forward ? input : output)
     epilogue.output = forward ? output : input
-    return best(ck_conv_flops(&conv) * Double(images), least: seconds) { ck_conv_run(&conv, pool, Int32(images), packed, &operand, &epilogue) }
+    return best(ck_conv_flops(&conv) * Double(images), least: seconds) {
+      ck_conv_run(&conv, pool, Int32(images), packed, &operand, &epilogue)
+    }
   }
   private static func weightGradient(
     _ shape: ck_conv_shape, _ algorithm: ck_conv_algorithm, images: Int, _ pool: OpaquePointer
