@@ -142,6 +142,35 @@ static void test_algorithm(int algorithm, bool rounds) {
     }
 }
 
+/// All that a convolution forward writes, to compare with what it writes when it works in another way.
+typedef struct {
+  size_t output_bytes, stored_bytes, sum_bytes, sign_bytes;
+  void *output, *stored, *sums, *signs;
+} written;
+static written make_written(layout input, layout result) {
+  written w = {.output_bytes = blocked_count(result) * sizeof(float), .stored_bytes = blocked_count(input) * sizeof(float)};
+  w.sum_bytes = (size_t)result.images * (size_t)padded(result) * 2 * sizeof(double);
+  w.sign_bytes = blocked_count(input) / 16 * sizeof(uint16_t);
+  w.output = buffer(w.output_bytes), w.stored = buffer(w.stored_bytes), w.sums = buffer(w.sum_bytes), w.signs = buffer(w.sign_bytes);
+  return w;
+}
+static void forget_written(const written *w, fixture *f) {
+  forget(f->output, w->output_bytes);
+  forget(f->stored, w->stored_bytes);
+  forget(f->sums, w->sum_bytes);
+  forget(f->signs, w->sign_bytes);
+}
+static void keep_written(written *w, const fixture *f) {
+  memcpy(w->output, f->output, w->output_bytes);
+  memcpy(w->stored, f->stored, w->stored_bytes);
+  memcpy(w->sums, f->sums, w->sum_bytes);
+  memcpy(w->signs, f->signs, w->sign_bytes);
+}
+static bool same_written(const written *w, const fixture *f, bool with_sums) {
+  return memcmp(w->output, f->output, w->output_bytes) == 0 && memcmp(w->stored, f->stored, w->stored_bytes) == 0 &&
+         memcmp(w->signs, f->signs, w->sign_bytes) == 0 && (!with_sums || memcmp(w->sums, f->sums, w->sum_bytes) == 0);
+}
+
 /// What Winograd writes is the same bits however its tiles fall into blocks, and however many rows its ring has.
 static void check_tile_blocks(const ck_conv_shape *s, int images) {
   static const int tile_blocks[] = {1, 3, 7, 16, 28, 50, 128};
@@ -151,31 +180,17 @@ static void check_tile_blocks(const ck_conv_shape *s, int images) {
   const float *weights = random_floats(weight_count(s));
   ck_conv conv = ck_conv_make(s, CK_FORWARD, CK_CONV_WINOGRAD);
   float *packed = floats(ck_conv_packed_count(&conv));
-  size_t output_bytes = blocked_count(result) * sizeof(float), stored_bytes = blocked_count(input) * sizeof(float);
-  size_t sum_bytes = (size_t)images * (size_t)padded(result) * 2 * sizeof(double), sign_bytes = stored_bytes / 32;
-  float *output = buffer(output_bytes), *stored = buffer(stored_bytes);
-  double *sums = buffer(sum_bytes);
-  uint16_t *signs = buffer(sign_bytes);
+  written first = make_written(input, result);
   EACH_SET(set) {
     ck_conv_pack(&conv, NULL, weights, packed);
     for (size_t i = 0; i < sizeof tile_blocks / sizeof *tile_blocks; ++i) {
       conv.tile_block = tile_blocks[i];
       reserve(ck_conv_scratch_bytes(&conv));
-      forget(f.output, output_bytes);
-      forget(f.stored, stored_bytes);
-      forget(f.sums, sum_bytes);
-      forget(f.signs, sign_bytes);
+      forget_written(&first, &f);
       ck_conv_run(&conv, pools[i % POOLS], images, packed, &f.operand, &f.epilogue);
-      if (i == 0) {
-        memcpy(output, f.output, output_bytes);
-        memcpy(stored, f.stored, stored_bytes);
-        memcpy(sums, f.sums, sum_bytes);
-        memcpy(signs, f.signs, sign_bytes);
-      }
-      bool same = memcmp(output, f.output, output_bytes) == 0 && memcmp(stored, f.stored, stored_bytes) == 0 &&
-                  memcmp(sums, f.sums, sum_bytes) == 0 && memcmp(signs, f.signs, sign_bytes) == 0;
-      expect(same, "%s Winograd %d→%d %d×%d: the same bits with blocks of 1 and of %d tiles", set_name(set), s->channels, s->filters, s->height,
-             s->width, conv.tile_block);
+      if (i == 0) keep_written(&first, &f);
+      expect(same_written(&first, &f, true), "%s Winograd %d→%d %d×%d: the same bits with blocks of 1 and of %d tiles", set_name(set),
+             s->channels, s->filters, s->height, s->width, conv.tile_block);
     }
   }
   release_buffers();
@@ -189,28 +204,18 @@ static void check_without_sums(const ck_conv_shape *s, ck_conv_algorithm algorit
   const float *weights = random_floats(weight_count(s));
   ck_conv conv = ck_conv_make(s, CK_FORWARD, algorithm);
   float *packed = floats(ck_conv_packed_count(&conv));
-  size_t output_bytes = blocked_count(result) * sizeof(float), stored_bytes = blocked_count(input) * sizeof(float);
-  float *output = buffer(output_bytes), *stored = buffer(stored_bytes);
-  uint16_t *signs = buffer(stored_bytes / 32);
+  written with = make_written(input, result);
   ck_epilogue without = f.epilogue;
   without.sums.sums = NULL;
   reserve(ck_conv_scratch_bytes(&conv));
   EACH_SET(set) {
     ck_conv_pack(&conv, NULL, weights, packed);
     for (int run = 0; run <= POOLS; ++run) {
-      forget(f.output, output_bytes);
-      forget(f.stored, stored_bytes);
-      forget(f.signs, stored_bytes / 32);
+      forget_written(&with, &f);
       ck_conv_run(&conv, pools[run % POOLS], images, packed, &f.operand, run == 0 ? &f.epilogue : &without);
-      if (run == 0) {
-        memcpy(output, f.output, output_bytes);
-        memcpy(stored, f.stored, stored_bytes);
-        memcpy(signs, f.signs, stored_bytes / 32);
-      }
-      expect(memcmp(output, f.output, output_bytes) == 0 && memcmp(stored, f.stored, stored_bytes) == 0 &&
-                 memcmp(signs, f.signs, stored_bytes / 32) == 0,
-             "%s %s %d→%d %d×%d, %d images: the same bits with and without sums", set_name(set), names[algorithm], s->channels, s->filters,
-             s->height, s->width, images);
+      if (run == 0) keep_written(&with, &f);
+      expect(same_written(&with, &f, false), "%s %s %d→%d %d×%d, %d images: the same bits with and without sums", set_name(set),
+             names[algorithm], s->channels, s->filters, s->height, s->width, images);
     }
   }
   release_buffers();
