@@ -18,7 +18,7 @@ final class FusedLowering {
   private static let packedLimit = 384 << 20
   /// Winograd's weights of at least so many bytes are not kept either where so many tiles go through them in a run that packing takes less than a
   /// tenth of it.
-  private static let leastTransientBytes = 1 << 20, leastTransientTiles = 512
+  private static let leastTransientBytes = 1 << 20, leastTransientTiles = 256
 
   init(_ compiler: Compiler) { self.compiler = compiler }
   var graph: Graph { compiler.graph }
@@ -183,6 +183,8 @@ final class FusedLowering {
     _ shape: inout ck_conv_shape, _ direction: ck_direction, _ algorithm: ck_conv_algorithm, _ node: Graph.Node
   ) -> ck_conv {
     var conv = ck_conv_make(&shape, direction, algorithm)
+    // No more tiles at a time than there are: scratch is made for whole blocks.
+    conv.tile_block = min(conv.tile_block, Int32(tiles(conv)))
     let rounds = algorithm == CK_CONV_DIRECT || algorithm == CK_CONV_POINTWISE
     conv.bfloat16 = rounds && compiler.key.precision == .bfloat16 && !differentiates(node)
     return conv
@@ -201,9 +203,11 @@ final class FusedLowering {
     return PackedSource(key: key, weight: weight, transient: buffer)
   }
   private func packsAtLittleCost(_ conv: ck_conv, _ bytes: Int) -> Bool {
-    guard conv.algorithm == CK_CONV_WINOGRAD, bytes >= Self.leastTransientBytes else { return false }
-    let tiles = Int((conv.shape.out_height + 3) / 4 * ((conv.shape.out_width + 3) / 4))
-    return tiles * compiler.capacity >= Self.leastTransientTiles
+    conv.algorithm == CK_CONV_WINOGRAD && bytes >= Self.leastTransientBytes && tiles(conv) >= Self.leastTransientTiles
+  }
+  /// Winograd's tiles of all images.
+  private func tiles(_ conv: ck_conv) -> Int {
+    Int((conv.shape.out_height + 3) / 4 * ((conv.shape.out_width + 3) / 4)) * compiler.capacity
   }
 
   // MARK: - Norms, activations, sums
