@@ -16,8 +16,8 @@ final class FusedLowering {
   /// Packed weights are kept up to this many bytes per plan; further layers pack into the arena at every run. Winograd's are four times the weights:
   /// those of a WRN-28-10 in both directions would take 1.2 GB.
   private static let packedLimit = 384 << 20
-  /// Winograd's weights of at least so many bytes are not kept either where so many tiles go through them in a run that packing takes less than a
-  /// tenth of it.
+  /// Winograd's weights of at least so many bytes are not kept either where so many tiles go through them in a run that packing takes at most a sixth
+  /// of the layer's time (measured: 10 to 16 % at 256 tiles, 4 % at 1,024).
   private static let leastTransientBytes = 1 << 20, leastTransientTiles = 256
 
   init(_ compiler: Compiler) { self.compiler = compiler }
