@@ -1,6 +1,7 @@
 // The kernels for AVX-512: a vector of 16 floats is one register of 32.
 //
-// 14 × 2 accumulators, 2 weights and a broadcast use 31 registers; 14 also divides the widths 14, 28, 56 of common networks.
+// 14 × 2 accumulators, 2 weights and a broadcast use 31 registers; 14 also divides the widths 14, 28, 56 of common networks. Winograd's products
+// with one output block take up to 28 tiles.
 #if defined(__x86_64__)
 #include "template_includes.h"
 

@@ -58,7 +58,7 @@ import Testing
     ("wide-resnet-28-10", 32, 0.75, 0.65), ("wide-resnet-40-2", 200, 1, 0.65), ("cifar-resnet20", 100, 1, 0.65),
   ])
   func memoryOfConvolutions(_ name: String, _ images: Int, _ automatic: Double, _ always: Double) throws {
-    let model = try Fixtures.model(name, inputSize: name.contains("resnet18") || !name.contains("resnet") || name == "resnet50" ? 224 : 32)
+    let model = try Fixtures.model(name)
     let set = try model.graph.resolve(.normAffine)
     let never = try summary(model, set, .never, images: images)
     for (recomputation, most) in [(Recomputation.automatic, automatic), (.always, always)] {

@@ -9,7 +9,6 @@ internal import CKernels
 final class FusedLowering {
   unowned let compiler: Compiler
   var consumers: [[Int]] { compiler.readers }
-  private var transient: (buffer: BufferID, bytes: Int)?
   /// Packed weights that last from batch to batch.
   private(set) var keptPackedBytes = 0
 
