@@ -41,23 +41,26 @@ ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direct
   return CK_CONV_DIRECT;
 }
 
-/// True where a core has 2 MiB or more of level-2 cache.
-static bool has_large_level2_cache(void) {
+/// Bytes of a core's level-2 cache, 0 where the system does not say.
+static long level2_cache_bytes(void) {
 #ifdef _SC_LEVEL2_CACHE_SIZE
-  return sysconf(_SC_LEVEL2_CACHE_SIZE) >= 2 << 20;
+  return sysconf(_SC_LEVEL2_CACHE_SIZE);
 #else
-  return false;
+  return 0;
 #endif
 }
 
 /// Tiles that share one pass over the weights. Small weights stay in the L2 cache, where more tiles only push them out; larger ones come from
 /// the L3 cache or from memory, which workers (and other programs) share. Where the L2 cache is large and the L3 cache behind it slow (Xeon),
-/// 64 tiles pay from 128 channels on, until their own 36 matrices are four times the L2 cache. Measured on 16 … 640 channels, against 8, 16,
+/// 64 tiles pay from 128 channels on, until their own 36 matrices are four times the L2 cache; where it is small (512 KiB), weights of 256
+/// channels do not stay in it either way, and 64 tiles share them. Measured on 16 … 640 channels, against 8, 16,
 /// 28, 32, 42, 64 and 128 tiles: docs/performance.md has how far the choice is behind the best of them on each processor.
 static int choose_tile_block(const ck_conv_geometry *geometry) {
   size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
-  if (has_large_level2_cache()) return weight_bytes < mebibyte ? 16 : weight_bytes < 24 * mebibyte ? 64 : 32;
-  return weight_bytes < 4 * mebibyte ? 16 : weight_bytes < 12 * mebibyte ? 32 : 64;
+  long cache = level2_cache_bytes();
+  if (cache >= 2 << 20) return weight_bytes < mebibyte ? 16 : weight_bytes < 24 * mebibyte ? 64 : 32;
+  if (weight_bytes < 4 * mebibyte) return 16;
+  return weight_bytes < 12 * mebibyte && !(cache > 0 && cache < 1 << 20) ? 32 : 64;
 }
 
 ck_conv ck_conv_make(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm) {

@@ -85,8 +85,8 @@ void ck_gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orien
 }
 
 void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
-                    const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate) {
-  kernels()->gemm_packed(pool, a_orientation, m, n, k, a, lda, packed_b, c, ldc, bias, accumulate);
+                    const float *packed_b, size_t first_column, float *c, size_t ldc, const float *bias, bool accumulate) {
+  kernels()->gemm_packed(pool, a_orientation, m, n, k, a, lda, packed_b, first_column, c, ldc, bias, accumulate);
 }
 
 size_t ck_gemm_packed_count(size_t n, size_t k) { return gemm_panels(n) * k * CK_LANES; }

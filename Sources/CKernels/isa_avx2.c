@@ -1,6 +1,6 @@
 // The kernels for AVX2: a vector of 16 floats is two registers of 16.
 //
-// 6 positions × 1 block are 12 accumulators, 2 weights and a broadcast: 15 registers.
+// 6 positions × 1 block are 12 accumulators, 2 weights and a broadcast: 15 registers; 6 inputs of a weight gradient the same.
 #if defined(__x86_64__)
 #include "template_includes.h"
 
@@ -10,7 +10,9 @@
 #define PIECE_BLOCKS 1
 #define PIECE_SIZES(ITEM) ITEM(6) ITEM(5) ITEM(4) ITEM(3) ITEM(2) ITEM(1)
 #define RAW_SIZES_1 PIECE_SIZES
-#define OUTER_CHANNELS 4
+#define CHANNELS_UNROLLED UNROLLED
+#define OUTER_SIZES(ITEM) ITEM(6) ITEM(4)
+#define OUTER_SINGLES 6
 #define GEMM_PANELS 1
 #define GEMM_ROWS 6
 #define GEMM_ROW_SIZES(ITEM) ITEM(6) ITEM(4) ITEM(2) ITEM(1)

@@ -11,7 +11,9 @@
 #define PIECE_BLOCKS 1
 #define PIECE_SIZES(ITEM) ITEM(6) ITEM(5) ITEM(4) ITEM(3) ITEM(2) ITEM(1)
 #define RAW_SIZES_1 PIECE_SIZES
-#define OUTER_CHANNELS 4
+#define CHANNELS_UNROLLED _Pragma("clang loop unroll_count(2)")
+#define OUTER_SIZES(ITEM) ITEM(4)
+#define OUTER_SINGLES 4
 #define GEMM_PANELS 1
 #define GEMM_ROWS 6
 #define GEMM_ROW_SIZES(ITEM) ITEM(6) ITEM(4) ITEM(2) ITEM(1)

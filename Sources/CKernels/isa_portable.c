@@ -6,7 +6,9 @@
 #define CK_FUSED 0
 #define PIECE_SIZES(ITEM) ITEM(2) ITEM(1)
 #define RAW_SIZES_1 PIECE_SIZES
-#define OUTER_CHANNELS 2
+#define CHANNELS_UNROLLED _Pragma("clang loop unroll_count(2)")
+#define OUTER_SIZES(ITEM) ITEM(2)
+#define OUTER_SINGLES 2
 #define TRANSFORM_LANES 4
 #define TILE_ROWS_TOGETHER 1
 #define PIECE_BLOCKS 1

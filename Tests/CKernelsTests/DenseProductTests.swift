@@ -62,10 +62,13 @@ extension KernelTests {
         }
         #expect(error(result, expected) <= tolerance, "\(label)")
         ck_gemm_pack_b(nil, b, n, k, right.pointer, ldb, packed.pointer)
-        for pool in [nil, pools.all[1]] {
+        for (pool, first) in [(nil, 0), (pools.all[1], 0), (pools.all[1], n / 32 * 16)] {
           restart()
-          ck_gemm_packed(pool, a, m, n, k, left.pointer, lda, packed.pointer, result.pointer, ldc, offsetPointer, accumulate)
-          #expect(error(result, expected) <= tolerance, "\(label): packed")
+          ck_gemm_packed(
+            pool, a, m, n, k, left.pointer, lda, packed.pointer, first, result.pointer + first, ldc, offsetPointer.map { $0 + first },
+            accumulate)
+          ck_gemm(pool, a, b, m, first, k, left.pointer, lda, right.pointer, ldb, result.pointer, ldc, offsetPointer, accumulate)
+          #expect(error(result, expected) <= tolerance, "\(label): packed, from column \(first) on")
         }
       }
       restart()

@@ -54,7 +54,11 @@ static void check_product(size s, ck_orientation a_orientation, ck_orientation b
       if (pool) reserve(ck_gemm_scratch_bytes(s.m, s.n, s.k));
       memcpy(got, before, count * sizeof(float));
       if (run >= POOLS && pool) {
-        ck_gemm_packed(pool, a_orientation, s.m, s.n, s.k, a.values, a.stride, packed, got, ldc, bias, accumulate);
+        // Columns behind the first ones from packed B, those from B as it lies in memory.
+        size_t first_column = s.n / 32 * 16;
+        ck_gemm_packed(pool, a_orientation, s.m, s.n, s.k, a.values, a.stride, packed, first_column, got + first_column, ldc,
+                       bias ? bias + first_column : NULL, accumulate);
+        ck_gemm(pool, a_orientation, b_orientation, s.m, first_column, s.k, a.values, a.stride, b.values, b.stride, got, ldc, bias, accumulate);
       } else {
         ck_gemm(pool, a_orientation, b_orientation, s.m, s.n, s.k, a.values, a.stride, b.values, b.stride, got, ldc, bias, accumulate);
       }

@@ -56,9 +56,10 @@ typedef enum { CK_NORMAL, CK_TRANSPOSED } ck_orientation;
 /// with scratch allocated by the function in its own thread-local buffer.
 void ck_gemm(ck_pool *pool, ck_orientation a_orientation, ck_orientation b_orientation, size_t m, size_t n, size_t k, const float *a,
              size_t lda, const float *b, size_t ldb, float *c, size_t ldc, const float *bias, bool accumulate);
-/// The same with B packed beforehand by ck_gemm_pack_b (frozen weights) under the instruction set that is still in use.
+/// The same with B packed beforehand by ck_gemm_pack_b under the instruction set that is still in use, for its columns first_column ..< n: C and
+/// bias begin with the first of these, which is a multiple of 16.
 void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
-                    const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate);
+                    const float *packed_b, size_t first_column, float *c, size_t ldc, const float *bias, bool accumulate);
 /// Floats that a packed B of k × n takes.
 size_t ck_gemm_packed_count(size_t n, size_t k);
 /// Packs on the pool where it is not NULL.

@@ -4,7 +4,9 @@
 //   TILE_ROWS_TOGETHER  rows of a Winograd tile that go through the epilogue together
 //   PIECE_BLOCKS, PIECE_SIZES          output blocks and positions of a convolution's product (positions × blocks accumulators)
 //   RAW_SIZES_1         positions of Winograd's products with one output block
-//   OUTER_CHANNELS                     input channels of a weight gradient that stay in registers: 2, 4, 8 or 16
+//   CHANNELS_UNROLLED   how the loop over the 16 channels of an input block is unrolled
+//   OUTER_SIZES         input channels of a weight gradient that stay in registers, descending; the largest that fit add up to 16
+//   OUTER_SINGLES       the same of a stem, whose inputs lie anywhere
 //   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
 //   HAS_BFLOAT16_PAIRS  1 where pairs.h is included behind this file, with a target that multiplies pairs of bfloat16
 //   GEMM_USES_BLAS      1 where ck_gemm goes to OpenBLAS

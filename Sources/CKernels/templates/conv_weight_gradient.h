@@ -1,7 +1,7 @@
 // The gradient of a convolution's weights and bias: for each tap, products of inputs with the gradients they led to, summed over positions.
 //
-// Dense: OUTER_CHANNELS input channels × one block of 16 filters stay in registers while a group of images (or a band of rows) passes by; each
-// position loads its 16 gradients once and broadcasts its inputs. AVX-512: 16 sums, 1 gradient, broadcasts from memory.
+// Dense: as many input channels as OUTER_SIZES has × one block of 16 filters stay in registers while a group of images (or a band of rows)
+// passes by; each position loads its 16 gradients once and broadcasts its inputs. AVX-512: 16 sums, 1 gradient, broadcasts from memory.
 // Depthwise: lanes are channels, OUTER_TAPS taps at a time. Stem: inputs are single floats, a tap is (channel, kernel row, kernel column).
 // Inputs and gradients are evaluated once per unit into scratch (GROUP_BYTES), so that norms and masks are applied while they are read.
 //
@@ -33,30 +33,37 @@ typedef struct {
 
 INLINE void keep_sum(float *target, v16 sum, bool adds) { store(target, adds ? load(target) + sum : sum); }
 
-/// sums of OUTER_CHANNELS inputs that follow each other.
-static __attribute__((noinline)) void outer_channels(const gradient_group *group, const float *input, const float *gradient, int columns,
-                                                     float *target) {
-  v16 sum[OUTER_CHANNELS];
-  UNROLLED for (int j = 0; j < OUTER_CHANNELS; ++j) sum[j] = splat(0);
-  for (int image = 0; image < group->images; ++image, input += group->input_image, gradient += group->gradient_image) {
-    const float *input_row = input, *gradient_row = gradient;
-    for (int y = 0; y < group->rows; ++y, input_row += group->input_row, gradient_row += group->gradient_row) {
-      const float *x = input_row, *g = gradient_row;
-      _Pragma("clang loop unroll_count(2)") for (int i = 0; i < columns; ++i, x += CK_LANES, g += CK_LANES) {
-        v16 slope = load(g);
-        UNROLLED for (int j = 0; j < OUTER_CHANNELS; ++j) sum[j] = multiply_add(splat(x[j]), slope, sum[j]);
-      }
-    }
+/// outer_N: sums of N inputs that follow each other.
+#define DEFINE_OUTER(N)                                                                                                                  \
+  static __attribute__((noinline)) void outer_##N(const gradient_group *group, const float *input, const float *gradient, int columns,  \
+                                                  float *target) {                                                                       \
+    v16 sum[N];                                                                                                                          \
+    UNROLLED for (int j = 0; j < N; ++j) sum[j] = splat(0);                                                                              \
+    for (int image = 0; image < group->images; ++image, input += group->input_image, gradient += group->gradient_image) {                \
+      const float *input_row = input, *gradient_row = gradient;                                                                          \
+      for (int y = 0; y < group->rows; ++y, input_row += group->input_row, gradient_row += group->gradient_row) {                        \
+        const float *x = input_row, *g = gradient_row;                                                                                   \
+        _Pragma("clang loop unroll_count(4)") for (int i = 0; i < columns; ++i, x += CK_LANES, g += CK_LANES) {                          \
+          v16 slope = load(g);                                                                                                           \
+          UNROLLED for (int j = 0; j < N; ++j) sum[j] = multiply_add(splat(x[j]), slope, sum[j]);                                        \
+        }                                                                                                                                \
+      }                                                                                                                                  \
+    }                                                                                                                                    \
+    UNROLLED for (int j = 0; j < N; ++j) keep_sum(target + j * CK_LANES, sum[j], group->adds);                                           \
   }
-  UNROLLED for (int j = 0; j < OUTER_CHANNELS; ++j) keep_sum(target + j * CK_LANES, sum[j], group->adds);
-}
+typedef void (*outer_function)(const gradient_group *group, const float *input, const float *gradient, int columns, float *target);
+
+#define OUTER_ENTRY(N) outer_##N,
+OUTER_SIZES(DEFINE_OUTER)
+static const outer_function outer_functions[] = {OUTER_SIZES(OUTER_ENTRY)};
+static const int outer_sizes[] = {OUTER_SIZES(SIZE_ENTRY)};
 
 /// sums of `count` taps at any offsets: splats of single floats (stem) or whole vectors (depthwise).
 INLINE void outer_taps(const gradient_group *group, const float *input, const float *gradient, int columns, const size_t *taps, int tap_count,
                        int count, bool vectors, float *target) {
   for (int first = 0; first < tap_count; first += count) {
-    v16 sum[OUTER_CHANNELS > OUTER_TAPS ? OUTER_CHANNELS : OUTER_TAPS];
-    const float *from[OUTER_CHANNELS > OUTER_TAPS ? OUTER_CHANNELS : OUTER_TAPS];
+    v16 sum[OUTER_SINGLES > OUTER_TAPS ? OUTER_SINGLES : OUTER_TAPS];
+    const float *from[OUTER_SINGLES > OUTER_TAPS ? OUTER_SINGLES : OUTER_TAPS];
     // Beyond the last tap the first one is computed again and dropped.
     UNROLLED for (int j = 0; j < count; ++j) {
       sum[j] = splat(0);
@@ -80,7 +87,7 @@ INLINE void outer_taps(const gradient_group *group, const float *input, const fl
 
 static __attribute__((noinline)) void outer_single(const gradient_group *group, const float *input, const float *gradient, int columns,
                                                    const size_t *taps, int tap_count, float *target) {
-  outer_taps(group, input, gradient, columns, taps, tap_count, OUTER_CHANNELS, false, target);
+  outer_taps(group, input, gradient, columns, taps, tap_count, OUTER_SINGLES, false, target);
 }
 static __attribute__((noinline)) void outer_lanes(const gradient_group *group, const float *input, const float *gradient, int columns,
                                                   const size_t *taps, int tap_count, float *target) {
@@ -130,8 +137,10 @@ static void dense_group(const weight_gradient_job *job, const gradient_group *gr
       const float *inputs = flat.inputs + (size_t)(in - in_begin) * flat.input_block;
       float *target = partial + ((size_t)out * (size_t)g->in_blocks + (size_t)in) * (size_t)job->tap_count * tap_floats;
       for (int t = 0; t < job->tap_count; ++t, target += tap_floats)
-        for (int channel = 0; channel < CK_LANES; channel += OUTER_CHANNELS)
-          outer_channels(&flat, inputs + job->taps[t] + channel, gradients, columns, target + channel * CK_LANES);
+        for (int channel = 0, i = 0; channel < CK_LANES; channel += outer_sizes[i]) {
+          while (outer_sizes[i] > CK_LANES - channel) ++i;
+          outer_functions[i](&flat, inputs + job->taps[t] + channel, gradients, columns, target + channel * CK_LANES);
+        }
     }
   }
 }

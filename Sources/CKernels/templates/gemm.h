@@ -360,13 +360,13 @@ static void gemm_run_packed(gemm_job *job, ck_pool *pool) {
 }
 
 static void gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_t n, size_t k, const float *a, size_t lda,
-                        const float *packed_b, float *c, size_t ldc, const float *bias, bool accumulate) {
+                        const float *packed_b, size_t first_column, float *c, size_t ldc, const float *bias, bool accumulate) {
   if (GEMM_USES_BLAS) {
-    ck_blas_gemm_on_pool(pool, a_orientation, CK_NORMAL, m, n, k, a, lda, packed_b, n, c, ldc, bias, accumulate);
+    ck_blas_gemm_on_pool(pool, a_orientation, CK_NORMAL, m, n - first_column, k, a, lda, packed_b + first_column, n, c, ldc, bias, accumulate);
     return;
   }
-  gemm_job job = {.a_orientation = a_orientation, .m = m, .n = n, .k = k, .lda = lda, .ldc = ldc, .a = a, .bias = bias, .c = c,
-                  .accumulate = accumulate, .packed_b = packed_b, .panel_stride = k * CK_LANES, .pool = pool};
+  gemm_job job = {.a_orientation = a_orientation, .m = m, .n = n - first_column, .k = k, .lda = lda, .ldc = ldc, .a = a, .bias = bias,
+                  .c = c, .accumulate = accumulate, .packed_b = packed_b + first_column * k, .panel_stride = k * CK_LANES, .pool = pool};
   gemm_run_packed(&job, pool);
 }
 

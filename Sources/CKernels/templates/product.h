@@ -21,14 +21,24 @@ typedef struct {
   int prefetched_lines;
 } product_source;
 
+INLINE void accumulate_channel(const float *input, const float *weights, size_t output_block_stride, int channel, int positions, int blocks,
+                               v16 *sum) {
+  v16 w[2];
+  UNROLLED for (int b = 0; b < blocks; ++b) w[b] = load(weights + (size_t)b * output_block_stride + (size_t)channel * CK_LANES);
+  UNROLLED for (int p = 0; p < positions; ++p) {
+    v16 x = splat(input[p * CK_LANES + channel]);
+    UNROLLED for (int b = 0; b < blocks; ++b) sum[p * blocks + b] = multiply_add(x, w[b], sum[p * blocks + b]);
+  }
+}
+
+/// Channels of one input block. Whole blocks, nearly all of them, have a loop without an end to find: AVX2 4 to 10 % faster.
 INLINE void accumulate(const float *input, const float *weights, size_t output_block_stride, int channels, int positions, int blocks, v16 *sum) {
-  _Pragma("clang loop unroll_count(2)") for (int channel = 0; channel < channels; ++channel) {
-    v16 w[2];
-    UNROLLED for (int b = 0; b < blocks; ++b) w[b] = load(weights + (size_t)b * output_block_stride + (size_t)channel * CK_LANES);
-    UNROLLED for (int p = 0; p < positions; ++p) {
-      v16 x = splat(input[p * CK_LANES + channel]);
-      UNROLLED for (int b = 0; b < blocks; ++b) sum[p * blocks + b] = multiply_add(x, w[b], sum[p * blocks + b]);
-    }
+  if (channels == CK_LANES) {
+    CHANNELS_UNROLLED for (int channel = 0; channel < CK_LANES; ++channel)
+        accumulate_channel(input, weights, output_block_stride, channel, positions, blocks, sum);
+  } else {
+    _Pragma("clang loop unroll(disable)") for (int channel = 0; channel < channels; ++channel)
+        accumulate_channel(input, weights, output_block_stride, channel, positions, blocks, sum);
   }
 }
 
@@ -37,15 +47,17 @@ INLINE void accumulate(const float *input, const float *weights, size_t output_b
   INLINE void NAME(const product_source *source, int positions, int blocks, v16 *sum) {                                             \
     UNROLLED for (int i = 0; i < positions * blocks; ++i) sum[i] = splat(0);                                                         \
     const float *input = source->input, *weights = source->weights;                                                                 \
-    for (int left = source->input_channels; left > 0; left -= CK_LANES) {                                                           \
+    const size_t input_step = source->input_block_stride, weights_step = source->weights_per_input_block;                           \
+    const size_t output_block_stride = source->weights_per_output_block;                                                            \
+    const tap_offset *taps = source->taps;                                                                                          \
+    const int tap_count = source->tap_count, lines = source->prefetched_lines;                                                      \
+    upcoming_operand *next = source->next;                                                                                          \
+    for (int left = source->input_channels; left > 0; left -= CK_LANES, input += input_step, weights += weights_step) {             \
       int channels = left < CK_LANES ? left : CK_LANES;                                                                             \
-      for (int t = 0; t < source->tap_count; ++t) {                                                                                 \
-        prefetch_upcoming(source->next, source->prefetched_lines);                                                                  \
-        ACCUMULATE(input + source->taps[t].input, weights + source->taps[t].weights, source->weights_per_output_block, channels,    \
-                   positions, blocks, sum);                                                                                         \
+      for (int t = 0; t < tap_count; ++t) {                                                                                         \
+        prefetch_upcoming(next, lines);                                                                                             \
+        ACCUMULATE(input + taps[t].input, weights + taps[t].weights, output_block_stride, channels, positions, blocks, sum);        \
       }                                                                                                                             \
-      input += source->input_block_stride;                                                                                          \
-      weights += source->weights_per_input_block;                                                                                   \
     }                                                                                                                               \
   }
 DEFINE_PRODUCT(product, accumulate)

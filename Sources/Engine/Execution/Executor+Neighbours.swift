@@ -90,17 +90,18 @@ extension Executor {
   }
   /// The largest products of each row with the others. Those of a strip of rows with itself and with the rows behind it serve both sides.
   private func rank(_ rows: UnsafePointer<Float>, _ count: Int, _ width: Int, _ rankings: ck_rankings) {
-    // Short strips compute little twice; each of them packs the rows anew.
+    // Short strips compute little twice. Their first rows are multiples of 16, where a panel of the packed rows begins.
     let strip = min(512, max(64, (count + 63) / 64 * 16)), isSmall = threads == 1 || 2 * count * count * width < 8_000_000
-    var products = Tensor(uninitialized: [min(strip, count), count])
-    if !isSmall { ck_pool_reserve(pool.handle, ck_gemm_scratch_bytes(strip, count, width)) }
+    let workers = isSmall ? nil : pool.handle
+    var products = Tensor(uninitialized: [min(strip, count), count]), packed = Tensor(uninitialized: [ck_gemm_packed_count(count, width)])
+    packed.withMutablePointer { ck_gemm_pack_b(workers, CK_TRANSPOSED, count, width, rows, width, $0) }
     products.withMutablePointer { products in
       withUnsafePointer(to: rankings) { rankings in
         for first in Swift.stride(from: 0, to: count, by: strip) {
           let (height, columns) = (min(strip, count - first), count - first), from = rows + first * width
-          ck_gemm(
-            isSmall ? nil : pool.handle, CK_NORMAL, CK_TRANSPOSED, height, columns, width, from, width, from, width, products, columns, nil,
-            false)
+          packed.withPointer {
+            ck_gemm_packed(workers, CK_NORMAL, height, count, width, from, width, $0, first, products, columns, nil, false)
+          }
           // Blocks of eight rows of the strip, then of 64 rows behind it.
           let rowBlocks = (height + 7) / 8, columnBlocks = (columns - height + 63) / 64
           let body = { (block: Int) in

@@ -27,6 +27,8 @@ public struct Adam: Optimizer {
     (self.learningRate, self.beta1, self.beta2, self.epsilon) = (learningRate, beta1, beta2, epsilon)
     (self.weightDecay, self.decoupled) = (weightDecay, decoupled)
   }
+  /// Two moments.
+  public var keptPerValue: Int { 2 }
   /// One update.
   public mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales) {
     for (id, gradient) in gradients.tensors {

@@ -18,8 +18,15 @@ public struct RateScales: Hashable, Sendable {
 
 /// Changes parameters along gradients, in place. Moments are part of the value, so a copy or a snapshot has them.
 public protocol Optimizer: Codable, Sendable {
+  /// Values that it keeps for each value of a parameter, for the planned memory: moments, velocities.
+  var keptPerValue: Int { get }
   /// One update of the parameters that have a gradient.
   mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales)
+}
+
+extension Optimizer {
+  /// None.
+  public var keptPerValue: Int { 0 }
 }
 
 /// State tensors of an optimiser by parameter: made at first use, changed in place afterwards.

@@ -19,6 +19,8 @@ public struct SGD: Optimizer {
     (self.learningRate, self.momentum, self.nesterov) = (learningRate, momentum, nesterov)
     (self.weightDecay, self.dampening) = (weightDecay, dampening)
   }
+  /// The velocity, if there is momentum.
+  public var keptPerValue: Int { momentum == 0 ? 0 : 1 }
   /// One update.
   public mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales) {
     for (id, gradient) in gradients.tensors {

@@ -328,7 +328,7 @@ final class Compiler {
     return Plan(
       key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again,
       scratchBytes: scratchBytes,
-      packedBytes: fusion?.keptPackedBytes ?? 0, outputs: outputs, seeds: seeds, parameterGradients: parameterGradients,
+      packed: fusion?.keptPacked ?? [], outputs: outputs, seeds: seeds, parameterGradients: parameterGradients,
       imageGradient: imageValue.gradient, moments: moments)
   }
   /// Lets steps run a few images at a time where they alone use what they hand each other.

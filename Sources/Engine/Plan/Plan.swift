@@ -44,7 +44,7 @@ final class Plan: Sendable {
   /// Of each worker.
   let scratchBytes: Int
   /// Packed weights that the program keeps.
-  let packedBytes: Int
+  let packed: [(weight: ParameterID, bytes: Int)]
   /// Plain rows handed out, in the order of the key's taps.
   let outputs: [(tap: Tap, buffer: BufferID, shape: Shape)]
   /// Where a caller's gradients go in; nil where no gradient flows.
@@ -60,7 +60,8 @@ final class Plan: Sendable {
 
   init(
     key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer],
-    again: [BufferID: BufferID], scratchBytes: Int, packedBytes: Int, outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
+    again: [BufferID: BufferID], scratchBytes: Int, packed: [(weight: ParameterID, bytes: Int)],
+    outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
     seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
     parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)], imageGradient: BufferID?, moments: [MomentSource]
   ) {
@@ -70,7 +71,7 @@ final class Plan: Sendable {
     places = BufferPlaces(offsets: offsets, strides: buffers.map { $0.mostImages == nil ? $0.bytesPerImage : 0 })
     backwardPlaces = places.replacing(again)
     naiveBytes = buffers.reduce(0) { $0 + ($1.last >= 0 ? $1.bytes(images: capacity) : 0) }
-    (self.scratchBytes, self.packedBytes, self.outputs, self.seeds) = (scratchBytes, packedBytes, outputs, seeds)
+    (self.scratchBytes, self.packed, self.outputs, self.seeds) = (scratchBytes, packed, outputs, seeds)
     (self.parameterGradients, self.imageGradient, self.moments) = (parameterGradients, imageGradient, moments)
   }
 }

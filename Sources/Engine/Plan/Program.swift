@@ -24,11 +24,9 @@ public final class Program: Sendable {
   /// Which convolution in which direction.
   struct PackedKey: Hashable, Sendable { var node: Int, backward: Bool, algorithm: UInt32, bfloat16: Bool }
 
-  /// Packed weights of the values with the given stamp; `pack` fills them at a miss. The latest few stamps of each convolution are kept.
-  func packedWeights(
-    _ key: PackedKey, stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void
-  ) -> Tensor {
-    packed.withLock { $0[key, default: PackedWeights()].find(stamp, count: count, pack) }
+  /// The packed weights of some values; `pack` fills them at a miss. Those of a few tensors are kept for each convolution.
+  func packedWeights(_ key: PackedKey, of weights: Tensor, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> Tensor {
+    packed.withLock { $0[key, default: PackedWeights()].find(weights, count: count, pack) }
   }
 }
 
@@ -38,50 +36,71 @@ public struct PlanSummary: Codable, Hashable, Sendable {
   public let arenaBytes: Int, naiveBytes: Int
   /// Bytes of the model's values, of weights that are kept in the order of the kernels, of all workers' scratch, and of a batch of images.
   public let weightBytes: Int, packedBytes: Int, scratchBytes: Int, imageBytes: Int
+  /// Bytes of what adaptation keeps beside the model: the parameters that moved, gradients, the optimiser's moments, a teacher.
+  public let adaptationBytes: Int
   /// What a stream takes beside the program itself: all of these, with the arena.
-  public var memoryBytes: Int { arenaBytes + weightBytes + packedBytes + scratchBytes + imageBytes }
+  public var memoryBytes: Int { arenaBytes + weightBytes + packedBytes + scratchBytes + imageBytes + adaptationBytes }
   /// What the steps do, in order.
   public let forward: [String], backward: [String]
 }
 extension Program {
-  /// The summary of the plan that a pass with these options will use.
+  /// The summary of the plan that a pass with these options will use. `copies` of the parameters in the set are kept beside the model, and
+  /// `networks` with values of their own answer forwards that nothing is learnt from.
   public func summary(
     _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering,
-    recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1
+    recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1,
+    copies: Int = 0, networks: Int = 0
   ) throws(TTAError) -> PlanSummary {
     let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision, images: images), images: images)
     let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
+    var packedBytes = bytes.packed.reduce(0) { $0 + $1.bytes }
+    if networks > 0 {
+      let answering = try Compiler.compile(
+        graph, PlanKey(options, .empty, lowering, recomputation, precision, images: images), capacity: images)
+      packedBytes += networks * answering.packed.reduce(0) { $0 + (set.contains($1.weight) ? $1.bytes : 0) }
+    }
     return PlanSummary(
       arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes,
-      weightBytes: graph.parameters.reduce(0) { $0 + 4 * $1.shape.elementCount }, packedBytes: bytes.packedBytes,
+      weightBytes: graph.parameters.reduce(0) { $0 + 4 * $1.shape.elementCount }, packedBytes: packedBytes,
       scratchBytes: threads * bytes.scratchBytes, imageBytes: 4 * images * graph.inputShape.elementCount,
+      adaptationBytes: copies * graph.parameters.reduce(0) { $0 + (set.contains($1.id) ? 4 * $1.shape.elementCount : 0) },
       forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
   }
 }
 
-/// The packed weights of one convolution for the latest parameter values: source, student and teacher have three.
+/// The packed weights of one convolution: source, student and teacher have three.
 ///
-/// A value that was handed out is never overwritten: memory is packed again only while nobody else holds it.
+/// A tensor that changes in place has one of them: what was packed before the change can never be asked for again. A value that was handed out is
+/// never overwritten: memory is packed again only while nobody else holds it.
 private struct PackedWeights {
   private static let capacity = 4
-  private var slots: [(stamp: UInt64, used: UInt64, values: Tensor)] = []
+  private struct Slot {
+    weak var storage: Tensor.Storage?
+    var stamp: UInt64, used: UInt64, values: Tensor
+  }
+  private var slots: [Slot] = []
   private var clock: UInt64 = 0
 
-  mutating func find(_ stamp: UInt64, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> Tensor {
+  mutating func find(_ weights: Tensor, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> Tensor {
     clock += 1
-    if let hit = slots.firstIndex(where: { $0.stamp == stamp }) {
+    if let hit = slots.firstIndex(where: { $0.stamp == weights.stamp }) {
       slots[hit].used = clock
       return slots[hit].values
     }
-    var slot = slots.count
-    if slot < Self.capacity {
-      slots.append((stamp, clock, Tensor(uninitialized: [count])))
-    } else {
-      slot = slots.indices.min { slots[$0].used < slots[$1].used } ?? 0
-      if !slots[slot].values.isUnique { slots[slot].values = Tensor(uninitialized: [count]) }
-      (slots[slot].stamp, slots[slot].used) = (stamp, clock)
+    let place = slots.firstIndex { $0.storage === weights.storage } ?? slots.firstIndex { $0.storage == nil } ?? oldestOfFull
+    guard let place else {
+      var values = Tensor(uninitialized: [count])
+      values.withMutablePointer(pack)
+      slots.append(Slot(storage: weights.storage, stamp: weights.stamp, used: clock, values: values))
+      return values
     }
-    slots[slot].values.withMutablePointer(pack)
-    return slots[slot].values
+    if !slots[place].values.isUnique { slots[place].values = Tensor(uninitialized: [count]) }
+    if slots[place].storage !== weights.storage { slots[place].storage = weights.storage }
+    (slots[place].stamp, slots[place].used) = (weights.stamp, clock)
+    slots[place].values.withMutablePointer(pack)
+    return slots[place].values
+  }
+  private var oldestOfFull: Int? {
+    slots.count < Self.capacity ? nil : slots.indices.min { slots[$0].used < slots[$1].used }
   }
 }

@@ -27,6 +27,8 @@ public struct Learner: Component {
   /// Its parts, and the parameters to learn.
   public mutating func configure(_ setup: inout AdaptationSetup) throws {
     try setup.adapt(selection)
+    // What moved, beside the source; gradients; moments.
+    setup.keepCopies(2 + optimizer.keptPerValue)
     try objective.configure(&setup)
     for i in filters.indices { try filters[i].configure(&setup) }
     for i in rules.indices { try rules[i].configure(&setup) }

@@ -19,6 +19,11 @@ public struct AdaptationSetup: Sendable {
   /// Why a smaller batch is refused.
   public var smallestBatchReason = ""
 
+  /// Copies of the adapted parameters that the components keep, gradients and moments included; for the planned memory.
+  public private(set) var keptCopies = 0
+  /// Networks other than the learning one that answer forwards.
+  public private(set) var otherNetworks = 0
+
   /// The parameters of the model as it was given, which prepared files belong to.
   let original: Parameters
 
@@ -32,6 +37,11 @@ public struct AdaptationSetup: Sendable {
     adapted = adapted.union(set)
     for id in set.ids { rates[id] = rate }
   }
+  /// Says that a component keeps copies of the adapted parameters: a teacher one, an optimiser one for each of its moments. Only the planned memory
+  /// depends on it.
+  public mutating func keepCopies(_ count: Int = 1) { keptCopies += count }
+  /// Says that a component asks other networks than the learning one, such as a teacher or the source. Only the planned memory depends on it.
+  public mutating func askOtherNetworks(_ count: Int = 1) { otherNetworks += count }
   /// A selection as a set to keep: for a teacher's second momentum, for a partial reset.
   public func resolve(_ selection: ParameterSelection) throws -> ParameterSet { try model.graph.resolve(selection) }
   /// The linear classifier, or an error that says why there is none.

@@ -50,6 +50,11 @@ public struct TeacherConsistency: Objective {
   public init(_ options: Options = Options(), augmentation: any Augmentation = StrongAugmentation()) {
     (self.options, self.augmentation) = (options, augmentation)
   }
+  /// A teacher; the source beside it where confidences are asked for.
+  public mutating func configure(_ setup: inout AdaptationSetup) {
+    setup.keepCopies()
+    setup.askOtherNetworks(options.threshold > 0 && options.threshold <= 1 ? 2 : 1)
+  }
   /// The teacher's target for the batch.
   public mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws {
     let teacher = self.teacher ?? context.source.withNormScales(times: initialTeacherGain, in: context.graph)

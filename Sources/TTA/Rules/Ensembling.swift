@@ -65,6 +65,8 @@ public struct KalmanEnsembling: UpdateRule {
     let rounded = beta >= 0.9999 ? 1 : beta
     return (rounded, rounded * predicted)
   }
+  /// A hidden model.
+  public mutating func configure(_ setup: inout AdaptationSetup) { setup.keepCopies() }
   /// Moves the hidden model and mixes.
   public mutating func didStep(for loss: Loss, in context: inout AdaptationContext) {
     let count = context.adapted.ids.reduce(0) { $0 + context.parameters[$1].elementCount }

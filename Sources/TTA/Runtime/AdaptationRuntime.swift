@@ -27,6 +27,7 @@ public struct AdaptationRuntime: Sendable {
   let origin: AdaptationState
   private let program: Program, options: ForwardOptions, rates: RateScales
   private let smallestBatch: Int, smallestBatchReason: String
+  private let keptCopies: Int, otherNetworks: Int
 
   /// Configures the strategy on the model; throws what cannot work. Nothing is compiled yet: see `warmUp`.
   public init(_ model: Model, _ strategy: any AdaptationStrategy, guard watch: (any StreamGuard)? = nil, seed: UInt64 = 1) throws {
@@ -46,6 +47,9 @@ public struct AdaptationRuntime: Sendable {
     self.program = setup.isEdited ? Program(setup.model.graph) : program
     (options, adapted, rates) = (setup.options, setup.adapted, setup.rates)
     (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
+    // A guard keeps a good state: all but the gradients once more.
+    keptCopies = watch == nil ? setup.keptCopies : max(0, 2 * setup.keptCopies - 1)
+    otherNetworks = setup.otherNetworks
     var watch = watch
     try watch?.configure(&setup)
     origin = AdaptationState(
@@ -179,8 +183,8 @@ public struct AdaptationRuntime: Sendable {
   public func planSummary(batchSize: Int, on executor: Executor) throws -> PlanSummary {
     try program.summary(
       options, differentiating: adapted, images: batchSize, lowering: executor.lowering, recomputation: executor.recomputation,
-      precision: executor.precision,
-      threads: executor.threads)
+      precision: executor.precision, threads: executor.threads, copies: keptCopies,
+      networks: otherNetworks)
   }
   private func lend(_ executor: Executor) -> AdaptationContext {
     AdaptationContext(

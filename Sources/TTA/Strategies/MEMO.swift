@@ -61,6 +61,7 @@ public struct MEMO: GradientStrategy {
       setup.options.statistics = .blended(batchWeight: 1 / Float(options.prior + 1), variance: .unbiased, constant: true)
     }
     try learner.configure(&setup)
+    setup.askOtherNetworks()
   }
   /// Views, a step, an answer, and back; image by image.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {

@@ -62,6 +62,8 @@ public struct RoTTA: GradientStrategy {
   public mutating func configure(_ setup: inout AdaptationSetup) throws {
     try setup.requireBatchNorm(for: "rotta")
     try learner.configure(&setup)
+    setup.keepCopies()
+    setup.askOtherNetworks()
     memory = CategoryBalancedMemory(capacity: options.memory, classes: setup.model.graph.classCount)
   }
   /// The teacher answers; images enter the memory one by one; each full round is an update.

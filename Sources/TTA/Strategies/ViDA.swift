@@ -201,6 +201,11 @@ struct BranchedConsistency: Objective {
 
   init(_ options: ViDA.Options, augmentation: any Augmentation) { (self.options, self.augmentation) = (options, augmentation) }
 
+  /// A teacher.
+  mutating func configure(_ setup: inout AdaptationSetup) {
+    setup.keepCopies()
+    setup.askOtherNetworks()
+  }
   func setFactors(in context: inout AdaptationContext) {
     if let factors { context.options.inputs[factors] = Tensor(current, shape: [2]) }
   }

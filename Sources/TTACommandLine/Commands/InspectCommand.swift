@@ -64,10 +64,11 @@ struct InspectCommand: AsyncParsableCommand {
     if let plan = report.plan {
       Console.result(
         "plan for batches of \(batch): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))")
-      Console.result(
-        "  with weights \(Numbers.bytes(plan.weightBytes)), packed weights \(Numbers.bytes(plan.packedBytes)), scratch "
-          + "\(Numbers.bytes(plan.scratchBytes)), images \(Numbers.bytes(plan.imageBytes)) and the program itself "
-          + "\(Numbers.bytes(report.planned_memory_bytes ?? 0))")
+      let parts = [
+        ("weights", plan.weightBytes), ("packed weights", plan.packedBytes), ("scratch", plan.scratchBytes), ("images", plan.imageBytes),
+        ("copies that adaptation keeps", plan.adaptationBytes), ("the program itself: in all", report.planned_memory_bytes ?? 0),
+      ]
+      Console.result("  with " + parts.map { "\($0) \(Numbers.bytes($1))" }.joined(separator: ", "))
       for (title, steps) in [("forward", plan.forward), ("backward", plan.backward)] where !steps.isEmpty {
         Console.result("  \(title):")
         for step in steps { Console.result("    \(step)") }

@@ -17,7 +17,7 @@ struct PackedSource: Sendable {
       ck_conv_pack(&conv, pool, values, frame.floats(transient))
       return ck_conv_run(&conv, pool, images, frame.floats(transient), &operand, &epilogue)
     }
-    let packed = frame.program.packedWeights(key, stamp: frame.parameters.stamp(weight), count: ck_conv_packed_count(&conv)) { target in
+    let packed = frame.program.packedWeights(key, of: frame.parameters[weight], count: ck_conv_packed_count(&conv)) { target in
       ck_conv_pack(&conv, pool, values, target)
     }
     packed.withPointer { ck_conv_run(&conv, pool, images, $0, &operand, &epilogue) }

@@ -9,8 +9,8 @@ internal import CKernels
 final class FusedLowering {
   unowned let compiler: Compiler
   var consumers: [[Int]] { compiler.readers }
-  /// Packed weights that last from batch to batch.
-  private(set) var keptPackedBytes = 0
+  /// Packed weights that last from batch to batch, and of which parameter they are.
+  private(set) var keptPacked: [(weight: ParameterID, bytes: Int)] = []
 
   /// Packed weights are kept up to this many bytes per plan; further layers pack into the arena at every run. Winograd's are four times the weights:
   /// those of a WRN-28-10 in both directions would take 1.2 GB.
@@ -196,9 +196,11 @@ final class FusedLowering {
     let bytes = ck_conv_packed_count(&conv) * 4
     let key = Program.PackedKey(
       node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue, bfloat16: conv.bfloat16)
-    let isTransient = keptPackedBytes + bytes > Self.packedLimit || packsAtLittleCost(conv, bytes)
+    // Weights that are learnt are others at the next run.
+    let isLearnt = compiler.key.differentiated.contains(weight)
+    let isTransient = isLearnt || keptPacked.reduce(bytes) { $0 + $1.bytes } > Self.packedLimit || packsAtLittleCost(conv, bytes)
     let buffer = isTransient ? compiler.buffer(fixedBytes: bytes) : nil
-    if buffer == nil { keptPackedBytes += bytes }
+    if buffer == nil { keptPacked.append((weight, bytes)) }
     return PackedSource(key: key, weight: weight, transient: buffer)
   }
   private func packsAtLittleCost(_ conv: ck_conv, _ bytes: Int) -> Bool {
