@@ -26,8 +26,9 @@ extension KernelBenchmark {
     for _ in 0..<6 {
       for index in ways.indices {
         let way = ways[index]
-        let rate = convolution(shape, direction, way.algorithm, images: layer.images, tileBlock: way.tileBlock, seconds: 0.06, pool)
-        ways[index].rate = max(way.rate, rate)
+        let rate = convolution(
+          shape, direction, way.algorithm, images: layer.images, tileBlock: way.tileBlock, seconds: 0.06, withPeak: false, pool)
+        ways[index].rate = max(way.rate, rate.best)
       }
     }
     return ways
@@ -44,20 +45,20 @@ extension KernelBenchmark {
   }
 
   /// A product of rows with a frozen matrix, both rounded to bfloat16.
-  static func roundedProduct(_ m: Int, _ n: Int, _ k: Int, _ pool: OpaquePointer) -> Double {
+  static func roundedProduct(_ m: Int, _ n: Int, _ k: Int, _ pool: OpaquePointer) -> Rate {
     let (a, b, c, packed) = (buffer(m * k), buffer(n * k), buffer(m * n), buffer(ck_gemm_packed_count(n, k)))
     defer { [a, b, c, packed].forEach { $0.deallocate() } }
     _ = ck_pool_reserve(pool, ck_linear_scratch_bytes())
     ck_gemm_pack_b_bfloat16(pool, CK_TRANSPOSED, n, k, b, k, packed)
     var epilogue = ck_product_epilogue()
-    return best(2 * Double(m) * Double(n) * Double(k)) { ck_linear_bfloat16(pool, m, n, k, a, packed, c, &epilogue) }
+    return measure(2 * Double(m) * Double(n) * Double(k), pool) { ck_linear_bfloat16(pool, m, n, k, a, packed, c, &epilogue) }
   }
 
   /// Bytes of one value that passes read or write.
   static let passBytes = 64 << 20
 
   /// Passes over values in memory, and the bytes per second that they read and write.
-  static func measurePasses(_ pool: OpaquePointer) -> [(name: String, rate: Double)] {
+  static func measurePasses(_ pool: OpaquePointer) -> [(name: String, rate: Rate)] {
     // 64 channels of 64 × 64 positions.
     let (images, channels, size) = (Int32(passBytes / (64 * 64 * 64 * 4)), Int32(64), Int32(64))
     let count = passBytes / 4
@@ -68,7 +69,9 @@ extension KernelBenchmark {
       sums.deallocate()
     }
     let affine = ck_affine(scale: UnsafePointer(scale), shift: UnsafePointer(scale), image_stride: 0)
-    func rate(_ streams: Double, _ body: () -> Void) -> Double { best(streams * Double(passBytes), body) }
+    func rate(_ streams: Double, _ body: () -> Void) -> Rate {
+      measure(streams * Double(passBytes), against: { ck_measure_bandwidth(pool, passBytes) }, body)
+    }
     func evaluate(_ operand: ck_operand, _ epilogue: ck_epilogue) {
       var (operand, epilogue) = (operand, epilogue)
       ck_elementwise(pool, images, channels, size, size, &operand, &epilogue)

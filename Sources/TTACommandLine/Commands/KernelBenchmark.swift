@@ -9,7 +9,14 @@ enum KernelBenchmark {
   struct Row: Encodable {
     var kernel: String, shape: String
     var gflops: Double, percent_of_peak: Double
+
+    init(_ kernel: String, _ shape: String, _ rate: Rate) {
+      (self.kernel, self.shape, gflops, percent_of_peak) = (kernel, shape, rate.best, 100 * rate.share)
+    }
   }
+  /// The best of several runs, in billions a second, and the median share of what the yardstick between two runs reached: a processor that others
+  /// share changes its speed for seconds.
+  struct Rate { var best = 0.0, share = 0.0 }
   /// How the automatic choice of one convolution compares with every algorithm and block of tiles that it had.
   struct Choice: Encodable {
     var shape: String, chosen: String, fastest: String
@@ -31,56 +38,50 @@ enum KernelBenchmark {
     defer { ck_pool_destroy(pool) }
     // OpenBLAS's own threads spin for a moment after the library is loaded, and after its products: they would take a core from the rest.
     Thread.sleep(forTimeInterval: 0.5)
-    let peak = (0..<5).reduce(0.0) { best, _ in max(best, ck_measure_peak_gflops(pool)) }
     var (rows, choices): ([Row], [Choice]) = ([], [])
     for layer in layers {
       for direction in [CK_FORWARD, CK_BACKWARD_DATA] {
         let ways = ways(layer, direction, pool)
         choices.append(choice(of: ways, layer, direction))
         for way in ways where way.isAutomatic {
-          rows.append(
-            Row(
-              kernel: "\(name(way.algorithm)) \(direction == CK_FORWARD ? "forward" : "backward")", shape: layer.name, gflops: way.rate,
-              percent_of_peak: 100 * way.rate / peak))
+          let rate = convolution(layer.shape, direction, way.algorithm, images: layer.images, pool)
+          rows.append(Row("\(name(way.algorithm)) \(direction == CK_FORWARD ? "forward" : "backward")", layer.name, rate))
         }
       }
     }
     for layer in layers + [stem] {
       let algorithm = layer.shape.channels <= 4 ? CK_CONV_STEM : layer.shape.depthwise ? CK_CONV_DEPTHWISE : CK_CONV_DIRECT
-      let rate = weightGradient(layer.shape, algorithm, images: layer.images, pool)
-      rows.append(Row(kernel: "weight gradient", shape: layer.name, gflops: rate, percent_of_peak: 100 * rate / peak))
+      rows.append(Row("weight gradient", layer.name, weightGradient(layer.shape, algorithm, images: layer.images, pool)))
     }
     for model in attentions {
       for backward in [false, true] {
         let rate = attention(model.images, model.tokens, model.heads, model.depth, backward: backward, pool)
-        rows.append(
-          Row(kernel: backward ? "attention backward" : "attention", shape: model.name, gflops: rate, percent_of_peak: 100 * rate / peak))
+        rows.append(Row(backward ? "attention backward" : "attention", model.name, rate))
       }
     }
     if ck_bfloat16_is_fast() {
       for product in products where product.n > 197 {
-        let rate = roundedProduct(product.m, product.n, product.k, pool)
-        rows.append(Row(kernel: "product of bfloat16", shape: product.name, gflops: rate, percent_of_peak: 100 * rate / peak))
+        rows.append(Row("product of bfloat16", product.name, roundedProduct(product.m, product.n, product.k, pool)))
       }
     }
-    let bandwidth = (0..<3).reduce(0.0) { best, _ in max(best, ck_measure_bandwidth(pool, passBytes)) }
     let passes = measurePasses(pool).map {
-      Pass(pass: $0.name, gigabytes_per_second: $0.rate, percent_of_bandwidth: 100 * $0.rate / bandwidth)
+      Pass(pass: $0.name, gigabytes_per_second: $0.rate.best, percent_of_bandwidth: 100 * $0.rate.share)
     }
+    let bandwidth = (0..<3).reduce(0.0) { best, _ in max(best, ck_measure_bandwidth(pool, passBytes)) }
     for blas in [false, true] {
       for product in products {
         let rate = matrixProduct(product.m, product.n, product.k, blas: blas, pool)
-        let ceiling = blas ? peak / Double(threads) : peak
-        rows.append(
-          Row(kernel: blas ? "OpenBLAS, 1 thread" : "product", shape: product.name, gflops: rate, percent_of_peak: 100 * rate / ceiling))
+        rows.append(Row(blas ? "OpenBLAS, 1 thread" : "product", product.name, rate))
       }
     }
+    let peak = (0..<5).reduce(0.0) { best, _ in max(best, ck_measure_peak_gflops(pool)) }
     let result = Result(
       isa: Machine.instructionSet, threads: threads, peak_gflops: peak, bandwidth_gigabytes_per_second: bandwidth, rows: rows,
       choices: choices, passes: passes)
     if json { return try Console.json(result) }
     Console.result(
-      "\(result.isa), \(threads) threads, measured peak \(Numbers.decimals(peak, 0)) GFLOP/s; Winograd counted as the direct product it replaces"
+      "\(result.isa), \(threads) threads, measured peak \(Numbers.decimals(peak, 0)) GFLOP/s; shares are of the peak between two runs; "
+        + "Winograd counted as the direct product it replaces"
     )
     var table = TextTable(["kernel", "shape", "GFLOP/s", "% of peak"])
     for row in rows { table.add([row.kernel, row.shape, Numbers.decimals(row.gflops, 0), Numbers.decimals(row.percent_of_peak, 0)]) }
@@ -145,22 +146,27 @@ enum KernelBenchmark {
     for i in 0..<count { floats[i] = Float(i % 17) * 0.03 - 0.2 }
     return floats
   }
-  /// The best of several runs of `least` seconds together or more, in GFLOP/s.
-  static func best(_ operations: Double, least: Double = 0.2, _ body: () -> Void) -> Double {
+  /// Runs of `least` seconds together or more, five at least, with the yardstick before each.
+  static func measure(_ operations: Double, against yardstick: () -> Double, least: Double = 0.2, _ body: () -> Void) -> Rate {
     body()
-    var (fastest, spent, runs) = (Double.infinity, 0.0, 0)
-    while runs < 3 || (spent < least && runs < 50) {
-      let start = ContinuousClock.now
+    var (fastest, spent, shares) = (Double.infinity, 0.0, [Double]())
+    while shares.count < 5 || (spent < least && shares.count < 50) {
+      let reached = yardstick(), start = ContinuousClock.now
       body()
       let seconds = (ContinuousClock.now - start).seconds
-      (fastest, spent, runs) = (min(fastest, seconds), spent + seconds, runs + 1)
+      (fastest, spent) = (min(fastest, seconds), spent + seconds)
+      shares.append(operations / seconds * 1e-9 / reached)
     }
-    return operations / fastest * 1e-9
+    return Rate(best: operations / fastest * 1e-9, share: shares.sorted()[shares.count / 2])
+  }
+  /// The same against the peak of multiply-adds, in GFLOP/s.
+  static func measure(_ operations: Double, _ pool: OpaquePointer, _ body: () -> Void) -> Rate {
+    measure(operations, against: { ck_measure_peak_gflops(pool) }, body)
   }
   static func convolution(
     _ shape: ck_conv_shape, _ direction: ck_direction, _ algorithm: ck_conv_algorithm, images: Int, tileBlock: Int32? = nil,
-    seconds: Double = 0.2, _ pool: OpaquePointer
-  ) -> Double {
+    seconds: Double = 0.2, withPeak: Bool = true, _ pool: OpaquePointer
+  ) -> Rate {
     var shape = shape
     var conv = ck_conv_make(&shape, direction, algorithm)
     if let tileBlock { conv.tile_block = tileBlock }
@@ -176,13 +182,13 @@ enum KernelBenchmark {
     let forward = direction == CK_FORWARD
     operand.x = UnsafePointer(forward ? input : output)
     epilogue.output = forward ? output : input
-    return best(ck_conv_flops(&conv) * Double(images), least: seconds) {
+    return measure(ck_conv_flops(&conv) * Double(images), against: { withPeak ? ck_measure_peak_gflops(pool) : 1 }, least: seconds) {
       ck_conv_run(&conv, pool, Int32(images), packed, &operand, &epilogue)
     }
   }
   private static func weightGradient(
     _ shape: ck_conv_shape, _ algorithm: ck_conv_algorithm, images: Int, _ pool: OpaquePointer
-  ) -> Double {
+  ) -> Rate {
     var shape = shape
     var conv = ck_conv_make(&shape, CK_FORWARD, algorithm)
     _ = ck_pool_reserve(pool, ck_conv_weight_gradient_scratch_bytes(&conv))
@@ -193,12 +199,12 @@ enum KernelBenchmark {
     defer { [input, arriving, partial, weights].forEach { $0.deallocate() } }
     var (operand, gradient) = (ck_operand(), ck_operand())
     (operand.x, gradient.x) = (UnsafePointer(input), UnsafePointer(arriving))
-    return best(ck_conv_flops(&conv) * Double(images)) {
+    return measure(ck_conv_flops(&conv) * Double(images), pool) {
       ck_conv_weight_gradient(&conv, pool, Int32(images), &operand, &gradient, partial, weights, nil)
     }
   }
   /// Counts two products forward and five backward, where the weights are computed again.
-  private static func attention(_ images: Int, _ tokens: Int, _ heads: Int, _ depth: Int, backward: Bool, _ pool: OpaquePointer) -> Double {
+  private static func attention(_ images: Int, _ tokens: Int, _ heads: Int, _ depth: Int, backward: Bool, _ pool: OpaquePointer) -> Rate {
     let width = heads * depth
     let (x, y) = (buffer(images * tokens * 3 * width), buffer(images * tokens * width))
     let target = buffer(images * tokens * 3 * width)
@@ -207,7 +213,7 @@ enum KernelBenchmark {
     var shape = ck_attention_shape(
       tokens: Int32(tokens), heads: Int32(heads), depth: Int32(depth), first_query: 0, queries: Int32(tokens))
     let product = 2 * Double(images * heads) * Double(tokens * tokens * depth)
-    return best(product * (backward ? 5 : 2)) {
+    return measure(product * (backward ? 5 : 2), pool) {
       if backward {
         ck_attention_backward(pool, Int32(images), &shape, x, y, target)
       } else {
@@ -215,11 +221,12 @@ enum KernelBenchmark {
       }
     }
   }
-  private static func matrixProduct(_ m: Int, _ n: Int, _ k: Int, blas: Bool, _ pool: OpaquePointer) -> Double {
+  private static func matrixProduct(_ m: Int, _ n: Int, _ k: Int, blas: Bool, _ pool: OpaquePointer) -> Rate {
     let (a, b, c) = (buffer(m * k), buffer(n * k), buffer(m * n))
     defer { [a, b, c].forEach { $0.deallocate() } }
     _ = ck_pool_reserve(pool, ck_gemm_scratch_bytes(m, n, k))
-    return best(2 * Double(m) * Double(n) * Double(k)) {
+    let threads = blas ? Double(ck_pool_threads(pool)) : 1
+    return measure(2 * Double(m) * Double(n) * Double(k), against: { ck_measure_peak_gflops(pool) / threads }) {
       if blas {
         ck_blas_gemm(CK_NORMAL, CK_TRANSPOSED, m, n, k, a, k, b, k, c, n, nil, false)
       } else {
