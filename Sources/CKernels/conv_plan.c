@@ -58,9 +58,10 @@ static long level2_cache_bytes(void) {
 static int choose_tile_block(const ck_conv_geometry *geometry) {
   size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
   long cache = level2_cache_bytes();
+  bool is_small = cache > 0 && cache < 1 << 20;
   if (cache >= 2 << 20) return weight_bytes < mebibyte ? 16 : weight_bytes < 24 * mebibyte ? 64 : 32;
   if (weight_bytes < 4 * mebibyte) return 16;
-  return weight_bytes < 12 * mebibyte && !(cache > 0 && cache < 1 << 20) ? 32 : 64;
+  return weight_bytes < 12 * mebibyte && !is_small ? 32 : 64;
 }
 
 ck_conv ck_conv_make(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm) {

@@ -5,7 +5,7 @@
 //   PIECE_BLOCKS, PIECE_SIZES          output blocks and positions of a convolution's product (positions × blocks accumulators)
 //   RAW_SIZES_1         positions of Winograd's products with one output block
 //   CHANNELS_UNROLLED   how the loop over the 16 channels of an input block is unrolled
-//   OUTER_SIZES         input channels of a weight gradient that stay in registers, descending; the largest that fit add up to 16
+//   OUTER_SIZES         input channels of a weight gradient that stay in registers, descending: a block of 16 is divided into the largest that still fit
 //   OUTER_SINGLES       the same of a stem, whose inputs lie anywhere
 //   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
 //   HAS_BFLOAT16_PAIRS  1 where pairs.h is included behind this file, with a target that multiplies pairs of bfloat16

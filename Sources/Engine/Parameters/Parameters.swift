@@ -20,7 +20,6 @@ public struct Parameters: Sendable, Equatable {
   /// One of them, to read.
   public subscript(id: ParameterID) -> Tensor { _read { yield tensors[id.index] } }
   package func pointer(_ id: ParameterID) -> UnsafePointer<Float> { UnsafePointer(tensors[id.index].storage.pointer) }
-  package func stamp(_ id: ParameterID) -> UInt64 { tensors[id.index].stamp }
 
   /// In-place change. There is no subscript setter: get, change, set would copy every time.
   public mutating func update<E: Error>(_ id: ParameterID, _ body: (inout Tensor) throws(E) -> Void) throws(E) {

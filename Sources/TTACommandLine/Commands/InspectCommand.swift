@@ -66,9 +66,11 @@ struct InspectCommand: AsyncParsableCommand {
         "plan for batches of \(batch): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))")
       let parts = [
         ("weights", plan.weightBytes), ("packed weights", plan.packedBytes), ("scratch", plan.scratchBytes), ("images", plan.imageBytes),
-        ("copies that adaptation keeps", plan.adaptationBytes), ("the program itself: in all", report.planned_memory_bytes ?? 0),
+        ("copies that adaptation keeps", plan.adaptationBytes),
       ]
-      Console.result("  with " + parts.map { "\($0) \(Numbers.bytes($1))" }.joined(separator: ", "))
+      Console.result(
+        "  with " + parts.map { "\($0) \(Numbers.bytes($1))" }.joined(separator: ", ")
+          + " and the program itself: \(Numbers.bytes(report.planned_memory_bytes ?? 0))")
       for (title, steps) in [("forward", plan.forward), ("backward", plan.backward)] where !steps.isEmpty {
         Console.result("  \(title):")
         for step in steps { Console.result("    \(step)") }
