@@ -1,6 +1,6 @@
 // Convolutions before they run: which algorithm can do what, which one is chosen, sizes of weights and scratch, geometry.
+#include "cache_sizes.h"
 #include "conv_geometry.h"
-#include <unistd.h>
 
 bool ck_conv_supports(const ck_conv_shape *shape, ck_direction direction, ck_conv_algorithm algorithm) {
   bool taps_fit = shape->kernel_height * shape->kernel_width <= CK_MAXIMUM_TAPS && shape->stride_height <= CK_MAXIMUM_STRIDE &&
@@ -41,15 +41,6 @@ ck_conv_algorithm ck_conv_choose(const ck_conv_shape *shape, ck_direction direct
   return CK_CONV_DIRECT;
 }
 
-/// Bytes of a core's level-2 cache, 0 where the system does not say.
-static long level2_cache_bytes(void) {
-#ifdef _SC_LEVEL2_CACHE_SIZE
-  return sysconf(_SC_LEVEL2_CACHE_SIZE);
-#else
-  return 0;
-#endif
-}
-
 /// Tiles that share one pass over the weights. Small weights stay in the L2 cache, where more tiles only push them out; larger ones come from
 /// the L3 cache or from memory, which workers (and other programs) share. Where the L2 cache is large and the L3 cache behind it slow (Xeon),
 /// 64 tiles pay from 128 channels on, until their own 36 matrices are four times the L2 cache; where it is small (512 KiB), weights of 256
@@ -57,7 +48,7 @@ static long level2_cache_bytes(void) {
 /// 28, 32, 42, 64 and 128 tiles: docs/performance.md has how far the choice is behind the best of them on each processor.
 static int choose_tile_block(const ck_conv_geometry *geometry) {
   size_t weight_bytes = winograd_bytes(geometry->in_channels, geometry->out_channels), mebibyte = 1 << 20;
-  long cache = level2_cache_bytes();
+  long cache = ck_level2_cache_bytes();
   bool is_small = cache > 0 && cache < 1 << 20;
   if (cache >= 2 << 20) return weight_bytes < mebibyte ? 16 : weight_bytes < 24 * mebibyte ? 64 : 32;
   if (weight_bytes < 4 * mebibyte) return 16;

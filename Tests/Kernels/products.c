@@ -80,6 +80,9 @@ void test_products(void) {
       check_product(sizes[i], variant & 1 ? CK_TRANSPOSED : CK_NORMAL, variant & 2 ? CK_TRANSPOSED : CK_NORMAL, (i + variant) % 2 == 0,
                     (i + variant / 2) % 3 == 0);
     }
+  // B that comes from memory: more rows than a block holds, several passes over k, a cut panel.
+  seed(SIZES * 4);
+  check_product((size){209, 1027, 1026}, CK_NORMAL, CK_TRANSPOSED, true, false);
 }
 
 static double function_value(ck_row_function function, double x) {
@@ -142,6 +145,7 @@ void test_linear(void) {
           seed((unsigned)(i * 12 + (size_t)(function * 4 + variant)));
           check_linear(cases[i], (ck_row_function)function, variant & 1, variant & 2, rounds);
         }
+    check_linear((size){26, 2051, rounds ? 1100 : 550}, CK_ROW_GELU, true, false, rounds);
   }
 }
 

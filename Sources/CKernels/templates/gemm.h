@@ -1,7 +1,8 @@
 // Dense products: a kernel of GEMM_ROWS × GEMM_PANELS · 16 results in registers over packed A and B.
 //
 // Units are blocks of rows (and of panels, where there are few rows); the sum over k is never split, so results do not depend on threads.
-// Per unit and GEMM_DEPTH: the A block is copied to scratch (L2), each panel pair of B (L1) then meets all its rows.
+// Per unit and GEMM_DEPTH: the A block is copied to scratch (L2), each panel pair of B (L1) then meets all its rows. Where B is too large for the
+// caches near the processor, units have more rows and fewer panels, and the next panels are asked for while these are worked on.
 
 typedef struct {
   ck_orientation a_orientation, b_orientation;
@@ -15,6 +16,7 @@ typedef struct {
   float *a_scratch;        // without a pool
   ck_pool *pool;
   size_t block_rows, block_panels, row_blocks;
+  bool streams_b;  // B comes from memory or a cache that others share
   // k counts words of A's rows and of packed B: a float, or a pair of bfloat16.
   word_kind words;
   size_t row_floats;  // of A, where the words are not plain floats
@@ -145,7 +147,7 @@ static void gemm_pack_panel(ck_orientation orientation, size_t n, const float *b
 
 /// The last panel of a row of results may be cut: it is computed in a full buffer, then its columns are added one by one.
 static void gemm_cut_panel(const gemm_job *job, size_t depth, const float *a, const float *b, size_t rows_index, size_t columns, const gemm_target *target) {
-  _Alignas(64) float full[GEMM_BLOCK_ROWS * CK_LANES];
+  _Alignas(64) float full[GEMM_ROWS * CK_LANES];
   gemm_target bare = {full, CK_LANES, NULL, false};
   kernels_of(job, 1)[rows_index](depth, a, b, 0, &bare);
   for (int r = 0; r < gemm_row_sizes[rows_index]; ++r) {
@@ -214,6 +216,12 @@ static void gemm_finish(const gemm_job *job, size_t row, size_t rows, size_t col
   }
 }
 
+/// Asks for rows [first, end) of a unit's share of the next panels, so that all of them are near when their turn comes.
+INLINE void gemm_prefetch_panels(const float *b, size_t panel_stride, size_t panels, size_t depth, size_t first, size_t end, size_t rows) {
+  for (size_t p = 0; p < panels; ++p)
+    for (size_t line = depth * first / rows; line < depth * end / rows; ++line) prefetch_line(b + p * panel_stride + line * CK_LANES);
+}
+
 static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t panel, size_t panel_end, float *a_block) {
   for (size_t first = 0; first < job->k; first += GEMM_DEPTH) {
     size_t depth = job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH;
@@ -231,6 +239,10 @@ static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t pane
         size_t index = 0;
         while ((size_t)gemm_row_sizes[index] > rows - r) ++index;
         prefetch_upcoming(&next, lines);
+        if (job->streams_b && p + panels < panel_end) {
+          size_t upcoming = panel_end - p - panels < GEMM_PANELS ? panel_end - p - panels : GEMM_PANELS;
+          gemm_prefetch_panels(b + panels * job->panel_stride, job->panel_stride, upcoming, depth, r, r + (size_t)gemm_row_sizes[index], rows);
+        }
         gemm_target target = {job->c + (row + r) * job->ldc + column, job->ldc, first == 0 && job->bias ? job->bias + column : NULL,
                               job->accumulate || first > 0};
         if (cut) {
@@ -257,11 +269,12 @@ static void gemm_unit(void *context, int unit, int worker) {
 /// Runs a product whose B is packed. The blocking may depend on the number of workers: results do not depend on it.
 static void gemm_compute(gemm_job *job) {
   size_t workers = job->pool ? (size_t)ck_pool_threads(job->pool) : 1, panels = gemm_panels(job->n);
-  size_t share = ck_round_up(job->m / (workers * 8) + 1, GEMM_ROWS);
-  size_t most = GEMM_BLOCK_ROWS / GEMM_ROWS * GEMM_ROWS;
-  job->block_rows = workers == 1 || share > most ? most : share;
+  job->streams_b = job->n * job->k > GEMM_STREAMED_FLOATS;
+  size_t shares = workers == 1 ? 1 : workers * (job->streams_b ? 2 : 8), share = ck_round_up(job->m / shares + 1, GEMM_ROWS);
+  size_t most = gemm_block_rows(job->streams_b) / GEMM_ROWS * GEMM_ROWS;
+  job->block_rows = share > most ? most : share;
   job->row_blocks = (job->m + job->block_rows - 1) / job->block_rows;
-  job->block_panels = panels;
+  job->block_panels = job->streams_b && workers > 1 ? ck_round_up((panels + 3) / 4, GEMM_PANELS) : panels;
   if (workers > 1 && job->row_blocks < workers * 4) {
     size_t column_blocks = (workers * 4 + job->row_blocks - 1) / job->row_blocks;
     job->block_panels = ck_round_up((panels + column_blocks - 1) / column_blocks, GEMM_PANELS);
