@@ -1,6 +1,8 @@
 // Fresh parameters.
 
 public import Engine
+import Foundation
+import Safetensors
 
 /// Parameters before training: for `tta train`, and for benchmarks of architectures without a checkpoint.
 public enum RandomWeights {
@@ -8,6 +10,21 @@ public enum RandomWeights {
   /// layers uniform within ±1/√inputs, tokens normal with deviation 0.02, norms at identity. A rotation head starts as the stage it was copied from.
   public static func model(_ graph: Graph, seed: UInt64) throws(TTAError) -> Model {
     try filled([], graph, seed: seed)
+  }
+  /// The same in a temporary file, mapped as the file of a trained model is. Throws `cannotWrite`.
+  public static func modelInFile(_ graph: Graph, seed: UInt64) throws(TTAError) -> Model {
+    let path = FileManager.default.temporaryDirectory.appending(path: "tta-weights-\(UUID().uuidString).safetensors").path
+    // The mapping keeps the contents.
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let source = RandomSource(seed: seed), all = graph.parameters
+    try SafetensorsWriter.write(all.map { ($0.name, $0.shape) }, to: path) { index in
+      var random = source.stream(UInt64(all[index].id.rawValue))
+      return values(of: all[index], among: all, using: &random)
+    }
+    let file = try SafetensorsFile(path: path)
+    var tensors: [Tensor] = []
+    for info in all { tensors.append(try file.tensor(info.name)) }
+    return try Model(graph: graph, parameters: Parameters(tensors))
   }
   /// The model with an untrained rotation head, for tests and benchmarks: `tta train --rotation-head` makes one that knows its task.
   public static func addRotationHead(to model: Model, seed: UInt64) throws(TTAError) -> Model {

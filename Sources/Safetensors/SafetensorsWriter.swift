@@ -17,6 +17,13 @@ public enum SafetensorsWriter {
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], precision: Precision = .float32, to path: String
   ) throws(TTAError) {
+    try write(tensors.map { ($0.name, $0.tensor.shape) }, metadata: metadata, precision: precision, to: path) { tensors[$0].tensor }
+  }
+  /// Writes tensors that are made one after the other: `tensor` gets the place of each in the list. Throws `cannotWrite`.
+  package static func write(
+    _ entries: [(name: String, shape: Shape)], metadata: [String: String] = [:], precision: Precision = .float32, to path: String,
+    tensor: (Int) -> Tensor
+  ) throws(TTAError) {
     let size = precision == .float32 ? 4 : 2
     var offset = 0
     var parts: [String] = []
@@ -24,9 +31,9 @@ public enum SafetensorsWriter {
       let items = metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }
       parts.append("\"__metadata__\":{\(items.joined(separator: ","))}")
     }
-    for (name, tensor) in tensors {
-      let end = offset + tensor.elementCount * size
-      let shape = tensor.shape.dimensions.map(String.init).joined(separator: ",")
+    for (name, shape) in entries {
+      let end = offset + shape.elementCount * size
+      let shape = shape.dimensions.map(String.init).joined(separator: ",")
       parts.append("\(quoted(name)):{\"dtype\":\"\(precision.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}")
       offset = end
     }
@@ -35,8 +42,8 @@ public enum SafetensorsWriter {
     var file = try AtomicFile(path: path)
     try write([UInt64(header.count).littleEndian], to: &file)
     try write(header, to: &file)
-    for (_, tensor) in tensors {
-      let values = tensor.values
+    for index in entries.indices {
+      let values = tensor(index).values
       if precision == .float32 { try write(values, to: &file) } else { try write(values.map(floatToHalf), to: &file) }
     }
     try file.commit()

@@ -15,6 +15,9 @@ struct MemoryPlanTests {
   static let streams = [
     ["tent", "--model", "shapes", "--batch", "300"],
     ["tent", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--batch", "24"],
+    // Weights of a mapped file give their memory back once they are packed.
+    ["source", "--architecture", "resnet50", "--random-weights", "--batch", "1"],
+    ["source", "--architecture", "resnet18", "--random-weights", "--batch", "1"],
     // All weights learn: what moved, gradients, moments, a teacher, and packed weights of the networks that are only asked.
     ["shot", "--architecture", "resnet18", "--random-weights", "--input-size", "64", "--batch", "16"],
     ["cotta", "--architecture", "resnet18", "--random-weights", "--input-size", "64", "--batch", "16", "--set", "strategy.views=2"],

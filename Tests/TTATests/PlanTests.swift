@@ -83,7 +83,8 @@ import Testing
   func convolutionsKeepTheirLayout(_ architecture: String, _ changes: Int) throws {
     let model = try Fixtures.model(architecture, inputSize: 64)
     let summary = try Program(model.graph).summary(
-      ForwardOptions().with(.batch), differentiating: try model.graph.resolve(.normAffine), images: 4, lowering: .fast)
+      ForwardOptions().with(.batch), at: model.parameters, differentiating: try model.graph.resolve(.normAffine), images: 4, lowering: .fast
+    )
     #expect(summary.forward.count > 20 && summary.backward.count > 20)
     let found = (summary.forward + summary.backward).count { $0.contains("blocked layout") }
     #expect(found == changes, "\(architecture)")
@@ -95,7 +96,7 @@ import Testing
     let model = try Fixtures.model(architecture, inputSize: 64)
     for (set, expected) in [(ParameterSelection.normAffine, [last + ", sums only"]), (.all, [])] {
       let summary = try Program(model.graph).summary(
-        ForwardOptions().with(.batch), differentiating: try model.graph.resolve(set), images: 4, lowering: .fast)
+        ForwardOptions().with(.batch), at: model.parameters, differentiating: try model.graph.resolve(set), images: 4, lowering: .fast)
       #expect(summary.backward.filter { $0.contains("sums only") } == expected)
     }
   }
@@ -138,7 +139,8 @@ import Testing
       let error = relativeDistance(got.gradients, expected.gradients)
       #expect(error < 50 * bound + 10 * noise, "\(architecture.name) \(lowering.rawValue): \(error), by their nature \(noise)")
       let options = ForwardOptions().with(.batch)
-      let summary = try Program(model.graph).summary(options, differentiating: set, images: architecture.batch, lowering: lowering)
+      let summary = try Program(model.graph).summary(
+        options, at: model.parameters, differentiating: set, images: architecture.batch, lowering: lowering)
       #expect(!summary.forward.contains { $0.hasSuffix(": convolution") }, "a convolution left the fused path: \(summary.forward)")
     }
   }

@@ -70,7 +70,8 @@ import Testing
     let model = try Fixtures.model("vit-tiny-patch16-224", inputSize: 64)
     func count(_ precision: Precision) throws -> Int {
       let summary = try Program(model.graph).summary(
-        ForwardOptions(), differentiating: try model.graph.resolve(.normAffine), images: 4, lowering: .fast, precision: precision)
+        ForwardOptions(), at: model.parameters, differentiating: try model.graph.resolve(.normAffine), images: 4, lowering: .fast,
+        precision: precision)
       let steps = (summary.forward + summary.backward).joined(separator: "; ").components(separatedBy: "; ")
       return steps.count { $0.contains("bfloat16 linear") }
     }
@@ -78,7 +79,8 @@ import Testing
     #expect(try count(.single) == 0 && (try count(.bfloat16)) >= 2 * 4 * 12 - 1)
     let network = try Fixtures.model("resnet50", inputSize: 224)
     let summary = try Program(network.graph).summary(
-      ForwardOptions(), differentiating: try network.graph.resolve(.normAffine), images: 4, lowering: .fast, precision: .bfloat16)
+      ForwardOptions(), at: network.parameters, differentiating: try network.graph.resolve(.normAffine), images: 4, lowering: .fast,
+      precision: .bfloat16)
     let rounded = (summary.forward + summary.backward).filter { $0.contains("bfloat16") && !$0.contains("computed again") }
     #expect(rounded.count { $0.contains("pointwise") } == 2 * 36 && rounded.count { $0.contains("direct") } == 2 * 3)
   }

@@ -15,7 +15,7 @@ import Testing
   }
   private func summary(_ model: Model, _ set: ParameterSet, _ recomputation: Recomputation, images: Int) throws -> PlanSummary {
     try Program(model.graph).summary(
-      ForwardOptions(), differentiating: set, images: images, lowering: .fast, recomputation: recomputation)
+      ForwardOptions(), at: model.parameters, differentiating: set, images: images, lowering: .fast, recomputation: recomputation)
   }
 
   /// Post-norm blocks with a ReLU, and pre-norm blocks with GELU.

@@ -44,6 +44,17 @@ public final class MappedFile: @unchecked Sendable {
     }
     return text
   }
+  /// The pages that lie wholly within a part of the bytes.
+  package func pages(within part: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE))), start = UInt(bitPattern: part.baseAddress)
+    let first = (Int(bitPattern: start) + page - 1) / page * page, end = (Int(bitPattern: start) + part.count) / page * page
+    return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: first), count: max(0, end - first))
+  }
+  /// Gives back the memory of the pages within a part of the bytes: they are read from the file again when somebody needs them.
+  package func giveBack(_ part: UnsafeRawBufferPointer) {
+    let pages = pages(within: part)
+    if !pages.isEmpty { madvise(pages.baseAddress, pages.count, MADV_DONTNEED) }
+  }
   deinit {
     if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
   }

@@ -328,7 +328,8 @@ final class Compiler {
     return Plan(
       key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again,
       scratchBytes: scratchBytes,
-      packed: fusion?.keptPacked ?? [], outputs: outputs, seeds: seeds, parameterGradients: parameterGradients,
+      packed: fusion?.keptPacked ?? [], packedOnce: fusion?.packedOnce ?? [], outputs: outputs, seeds: seeds,
+      parameterGradients: parameterGradients,
       imageGradient: imageValue.gradient, moments: moments)
   }
   /// Lets steps run a few images at a time where they alone use what they hand each other.

@@ -45,6 +45,8 @@ final class Plan: Sendable {
   let scratchBytes: Int
   /// Packed weights that the program keeps.
   let packed: [(weight: ParameterID, bytes: Int)]
+  /// Weights that no step reads once they are packed.
+  let packedOnce: Set<ParameterID>
   /// Plain rows handed out, in the order of the key's taps.
   let outputs: [(tap: Tap, buffer: BufferID, shape: Shape)]
   /// Where a caller's gradients go in; nil where no gradient flows.
@@ -60,7 +62,7 @@ final class Plan: Sendable {
 
   init(
     key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer],
-    again: [BufferID: BufferID], scratchBytes: Int, packed: [(weight: ParameterID, bytes: Int)],
+    again: [BufferID: BufferID], scratchBytes: Int, packed: [(weight: ParameterID, bytes: Int)], packedOnce: Set<ParameterID>,
     outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
     seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
     parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)], imageGradient: BufferID?, moments: [MomentSource]
@@ -71,7 +73,8 @@ final class Plan: Sendable {
     places = BufferPlaces(offsets: offsets, strides: buffers.map { $0.mostImages == nil ? $0.bytesPerImage : 0 })
     backwardPlaces = places.replacing(again)
     naiveBytes = buffers.reduce(0) { $0 + ($1.last >= 0 ? $1.bytes(images: capacity) : 0) }
-    (self.scratchBytes, self.packed, self.outputs, self.seeds) = (scratchBytes, packed, outputs, seeds)
+    (self.scratchBytes, self.packed, self.packedOnce) = (scratchBytes, packed, packedOnce)
+    (self.outputs, self.seeds) = (outputs, seeds)
     (self.parameterGradients, self.imageGradient, self.moments) = (parameterGradients, imageGradient, moments)
   }
 }

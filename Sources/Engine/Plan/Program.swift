@@ -34,7 +34,7 @@ public final class Program: Sendable {
 public struct PlanSummary: Codable, Hashable, Sendable {
   /// Bytes of arena, and what separate buffers would take.
   public let arenaBytes: Int, naiveBytes: Int
-  /// Bytes of the model's values, of weights that are kept in the order of the kernels, of all workers' scratch, and of a batch of images.
+  /// Bytes of the model's values (those in a mapped file that nobody reads once they are packed count only while they are), of weights that are kept in the order of the kernels, of all workers' scratch, and of a batch of images.
   public let weightBytes: Int, packedBytes: Int, scratchBytes: Int, imageBytes: Int
   /// Bytes of what adaptation keeps beside the model: the parameters that moved, gradients, the optimiser's moments, a teacher.
   public let adaptationBytes: Int
@@ -44,10 +44,10 @@ public struct PlanSummary: Codable, Hashable, Sendable {
   public let forward: [String], backward: [String]
 }
 extension Program {
-  /// The summary of the plan that a pass with these options will use. `copies` of the parameters in the set are kept beside the model, and
+  /// The summary of the plan that a pass with these options will use at these parameters. `copies` of the parameters in the set are kept beside the model, and
   /// `networks` with values of their own answer forwards that nothing is learnt from.
   public func summary(
-    _ options: ForwardOptions, differentiating set: ParameterSet, images: Int, lowering: Lowering,
+    _ options: ForwardOptions, at parameters: Parameters, differentiating set: ParameterSet, images: Int, lowering: Lowering,
     recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1,
     copies: Int = 0, networks: Int = 0
   ) throws(TTAError) -> PlanSummary {
@@ -61,10 +61,25 @@ extension Program {
     }
     return PlanSummary(
       arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes,
-      weightBytes: graph.parameters.reduce(0) { $0 + 4 * $1.shape.elementCount }, packedBytes: packedBytes,
+      weightBytes: residentBytes(of: parameters, in: bytes), packedBytes: packedBytes,
       scratchBytes: threads * bytes.scratchBytes, imageBytes: 4 * images * graph.inputShape.elementCount,
       adaptationBytes: copies * graph.parameters.reduce(0) { $0 + (set.contains($1.id) ? 4 * $1.shape.elementCount : 0) },
       forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
+  }
+}
+
+extension Program {
+  /// Bytes of the model's values that stay in memory, and of a mapped file's values while they are packed, where that is the peak.
+  private func residentBytes(of parameters: Parameters, in plan: Plan) -> Int {
+    var resident = 0, packedLater = 0, mostAbove = 0
+    for info in graph.parameters {
+      resident += 4 * info.shape.elementCount - (plan.packedOnce.contains(info.id) ? parameters[info.id].mappedPageBytes : 0)
+    }
+    for (weight, bytes) in plan.packed.reversed() {
+      if plan.packedOnce.contains(weight) { mostAbove = max(mostAbove, parameters[weight].mappedPageBytes - packedLater) }
+      packedLater += bytes
+    }
+    return resident + mostAbove
   }
 }
 

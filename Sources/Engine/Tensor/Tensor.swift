@@ -29,6 +29,7 @@ public struct Tensor: Sendable {
       self.owner = owner
     }
     var isBorrowed: Bool { owner != nil }
+    var file: MappedFile? { owner as? MappedFile }
     deinit { if owner == nil { free(pointer) } }
   }
 
@@ -129,6 +130,11 @@ public struct Tensor: Sendable {
     defer { withExtendedLifetime(storage) {} }
     return try body(storage.pointer)
   }
+  private var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: storage.pointer, count: storage.count * 4) }
+  /// Bytes that `giveBackPages` gives back: those of a mapped file's values, in whole pages.
+  var mappedPageBytes: Int { storage.file?.pages(within: bytes).count ?? 0 }
+  /// Gives back memory of values in a mapped file that will hardly be read again; reading them is as possible as before.
+  func giveBackPages() { storage.file?.giveBack(bytes) }
   /// True while nobody else holds the storage.
   var isUnique: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
   private mutating func makeUnique() {

@@ -182,7 +182,8 @@ public struct AdaptationRuntime: Sendable {
   /// What one step of this stream will take for batches of the given size: arena, buffers, steps. Compiles the plan.
   public func planSummary(batchSize: Int, on executor: Executor) throws -> PlanSummary {
     try program.summary(
-      options, differentiating: adapted, images: batchSize, lowering: executor.lowering, recomputation: executor.recomputation,
+      options, at: origin.parameters, differentiating: adapted, images: batchSize, lowering: executor.lowering,
+      recomputation: executor.recomputation,
       precision: executor.precision, threads: executor.threads, copies: keptCopies,
       networks: otherNetworks)
   }

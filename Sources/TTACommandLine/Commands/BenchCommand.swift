@@ -143,7 +143,7 @@ struct BenchCommand: AsyncParsableCommand {
     let architecture = try Architecture.named(name)
     let configuration = ArchitectureConfiguration(
       classes: try model.classNames()?.count ?? architecture.defaultClasses, inputSize: model.inputSize ?? architecture.defaultInputSize)
-    return (architecture.name, try RandomWeights.model(architecture.graph(configuration), seed: 1))
+    return (architecture.name, try RandomWeights.modelInFile(architecture.graph(configuration), seed: 1))
   }
 }
 

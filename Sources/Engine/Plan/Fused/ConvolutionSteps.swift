@@ -19,6 +19,7 @@ struct PackedSource: Sendable {
     }
     let packed = frame.program.packedWeights(key, of: frame.parameters[weight], count: ck_conv_packed_count(&conv)) { target in
       ck_conv_pack(&conv, pool, values, target)
+      frame.parameters[weight].giveBackPages()
     }
     packed.withPointer { ck_conv_run(&conv, pool, images, $0, &operand, &epilogue) }
   }

@@ -11,6 +11,9 @@ final class FusedLowering {
   var consumers: [[Int]] { compiler.readers }
   /// Packed weights that last from batch to batch, and of which parameter they are.
   private(set) var keptPacked: [(weight: ParameterID, bytes: Int)] = []
+  private var packedForEachRun: Set<ParameterID> = []
+  /// Weights that no step reads once they are packed.
+  var packedOnce: Set<ParameterID> { Set(keptPacked.map(\.weight)).subtracting(packedForEachRun) }
 
   /// Packed weights are kept up to this many bytes per plan; further layers pack into the arena at every run. Winograd's are four times the weights:
   /// those of a WRN-28-10 in both directions would take 1.2 GB.
@@ -200,7 +203,7 @@ final class FusedLowering {
     let isLearnt = compiler.key.differentiated.contains(weight)
     let isTransient = isLearnt || keptPacked.reduce(bytes) { $0 + $1.bytes } > Self.packedLimit || packsAtLittleCost(conv, bytes)
     let buffer = isTransient ? compiler.buffer(fixedBytes: bytes) : nil
-    if buffer == nil { keptPacked.append((weight, bytes)) }
+    if buffer == nil { keptPacked.append((weight, bytes)) } else { packedForEachRun.insert(weight) }
     return PackedSource(key: key, weight: weight, transient: buffer)
   }
   private func packsAtLittleCost(_ conv: ck_conv, _ bytes: Int) -> Bool {
