@@ -75,7 +75,7 @@ public struct Preprocessing: Hashable, Codable, Sendable {
       let text = result.sizeText == image.sizeText ? image.sizeText : "\(result.sizeText) (from \(image.sizeText))"
       throw TTAError(
         .invalidData, "\"\(name)\" has \(text) pixels, the model expects \(inputWidth)×\(inputHeight)",
-        hint: "give a resize size or a centre crop")
+        hint: "give a resize size (--resize) or a centre crop")
     }
     return result.centerCropped(width: inputWidth, height: inputHeight)
   }

@@ -68,6 +68,20 @@ struct AdaptTests {
     #expect(stopped.code == 65 && stopped.errorLines.contains("error: \"\(broken)\" is a damaged PNG: the file ends early"))
   }
 
+  @Test(arguments: [(1, "the only picture could not be read"), (2, "none of the 2 pictures could be read")])
+  func picturesOfAnotherSize(_ count: Int, _ message: String) throws {
+    let folder = try TemporaryFolder()
+    let paths = (0..<count).map { folder.path("\($0).png") }
+    let image = try ShapesDataset.test.image(at: 0).resized(width: 40, height: 48, .bilinear)
+    for path in paths { try Data(ImageCodec.png(image)).write(to: URL(fileURLWithPath: path)) }
+    let result = try runTTA(["adapt"] + paths + ["--model", "shapes"])
+    #expect(result.code == 65)
+    let problem = "has 40×48 pixels, the model expects 32×32; give a resize size (--resize) or a centre crop"
+    for path in paths { #expect(result.stderr.contains("warning: \"\(path)\" \(problem)")) }
+    #expect(result.errorLines.suffix(2) == ["error: \(message)", "hint: the warnings above say why"], "\(result.stderr)")
+    let resized = try runTTA(["adapt"] + paths + ["--model", "shapes", "--resize", "32"])
+    #expect(resized.code == 0 && rows(resized.stdout).count == count, "\(resized.stderr)")
+  }
   @Test func rawFrames() throws {
     var frames = Data()
     for index in 0..<7 { frames += try ShapesDataset.test.image(at: index).pixels }

@@ -16,7 +16,7 @@ import VisionTestSupport
   @Test func anotherSizeIsAnError() {
     let error = errorThrown { try Preprocessing.exactly(32).apply(to: Patterns.flat(0, width: 40, height: 30), name: "a.png") }
     #expect(error?.message == "\"a.png\" has 40×30 pixels, the model expects 32×32")
-    #expect(error?.hint == "give a resize size or a centre crop")
+    #expect(error?.hint == "give a resize size (--resize) or a centre crop")
     let resized = Preprocessing(resize: .shortSide(16), inputHeight: 32, inputWidth: 32)
     #expect(
       errorThrown { try resized.apply(to: Patterns.flat(0, width: 40, height: 30), name: "a.png") }?.message

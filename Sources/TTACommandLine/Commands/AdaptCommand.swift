@@ -96,7 +96,7 @@ struct AdaptCommand: AsyncParsableCommand {
     let start = ContinuousClock.now
     while !interruption.isRequested, let next = try source.next() {
       for failure in next.failures {
-        Console.error("warning: \(failure.error.message)")
+        Console.error("warning: \(failure.error.message)" + (failure.error.hint.map { "; \($0)" } ?? ""))
         score.unreadable += 1
       }
       if rule == .eachDomain, next.startsDomain, runtime.state.batches > 0 {
@@ -131,6 +131,12 @@ struct AdaptCommand: AsyncParsableCommand {
       throw ExitCode(130)
     }
     if source.failure != nil { throw ExitCode(65) }
+    if score.images == 0, score.unreadable > 0 {
+      throw TTAError(
+        .invalidData,
+        score.unreadable == 1 ? "the only picture could not be read" : "none of the \(score.unreadable) pictures could be read",
+        hint: "the warnings above say why")
+    }
   }
 
   /// Shows all images to a strategy that learns before it answers. A stream without an end cannot be seen as a whole.

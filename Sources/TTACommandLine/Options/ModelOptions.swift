@@ -39,7 +39,7 @@ struct ModelOptions: ParsableArguments {
     guard let path = model ?? section?["path"]?.text ?? section?.text else {
       throw TTAError(.usage, "no model: expected --model", hint: "tta adapt … --model shapes uses the built-in one")
     }
-    if path == "shapes" { return try BuiltinModel.load() }
+    if path == "shapes" { return try BuiltinModel.load(overrides: description) }
     var file = ModelDescription()
     let ending = (WeightFile.endings + [ModelLoader.onnxEnding]).filter { path.hasSuffix($0) }.max { $0.count < $1.count } ?? ""
     let side = path.dropLast(ending.count) + ".tta.yaml"
@@ -121,9 +121,9 @@ struct ModelOptions: ParsableArguments {
 
 /// The classifier that the binary carries.
 enum BuiltinModel {
-  static func load() throws -> LoadedModel {
+  static func load(overrides: ModelDescription = ModelDescription()) throws -> LoadedModel {
     let bytes = UnsafeRawBufferPointer(start: builtin_model_bytes(), count: builtin_model_byte_count())
-    return try ModelLoader.load(SafetensorsFile(bytes: bytes, name: "shapes"))
+    return try ModelLoader.load(SafetensorsFile(bytes: bytes, name: "shapes"), overrides: overrides)
   }
 }
 
