@@ -17,10 +17,7 @@ public enum RandomWeights {
     // The mapping keeps the contents.
     defer { try? FileManager.default.removeItem(atPath: path) }
     let source = RandomSource(seed: seed), all = graph.parameters
-    try SafetensorsWriter.write(all.map { ($0.name, $0.shape) }, to: path) { index in
-      var random = source.stream(UInt64(all[index].id.rawValue))
-      return values(of: all[index], among: all, using: &random)
-    }
+    try SafetensorsWriter.write(all.map { ($0.name, $0.shape) }, to: path) { values(of: all[$0], among: all, from: source) }
     let file = try SafetensorsFile(path: path)
     var tensors: [Tensor] = []
     for info in all { tensors.append(try file.tensor(info.name)) }
@@ -34,17 +31,17 @@ public enum RandomWeights {
     let source = RandomSource(seed: seed)
     var tensors = given
     for info in graph.parameters.dropFirst(given.count) {
-      var random = source.stream(UInt64(info.id.rawValue))
       if let twin = RotationHead.twin(of: info, in: graph) {
         tensors.append(tensors[Int(twin.id.rawValue)])
       } else {
-        tensors.append(values(of: info, among: graph.parameters, using: &random))
+        tensors.append(values(of: info, among: graph.parameters, from: source))
       }
     }
     return try Model(graph: graph, parameters: Parameters(tensors))
   }
 
-  private static func values(of info: ParameterInfo, among all: [ParameterInfo], using random: inout RandomSource) -> Tensor {
+  private static func values(of info: ParameterInfo, among all: [ParameterInfo], from source: RandomSource) -> Tensor {
+    var random = source.stream(UInt64(info.id.rawValue))
     let isHead = info.role == RotationHead.role
     switch isHead ? (info.shape.rank > 1 ? .weight : .bias) : info.role {
     case .normScale, .runningVariance: return Tensor(repeating: 1, shape: info.shape)

@@ -66,9 +66,6 @@ extension Program {
       adaptationBytes: copies * graph.parameters.reduce(0) { $0 + (set.contains($1.id) ? 4 * $1.shape.elementCount : 0) },
       forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
   }
-}
-
-extension Program {
   /// Bytes of the model's values that stay in memory, and of a mapped file's values while they are packed, where that is the peak.
   private func residentBytes(of parameters: Parameters, in plan: Plan) -> Int {
     var resident = 0, packedLater = 0, mostAbove = 0
