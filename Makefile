@@ -13,8 +13,8 @@ build: setup
 	$(BUILD) --product tta
 
 test: setup
-	swift build -c release --product tta
-	swift test -c release
+	swift build -c release --build-tests
+	swift test -c release --skip-build $(if $(FILTER),--filter $(FILTER))
 
 setup:
 	@scripts/setup

@@ -100,6 +100,10 @@ void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, cons
   kernels()->linear(pool, m, n, k, a, packed_b, c, epilogue);
 }
 
+void ck_row_values(ck_row_function function, const float *x, float *values, size_t count) {
+  kernels()->row_values(function, x, values, count);
+}
+
 void ck_gemm_pack_b_bfloat16(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b) {
   kernels()->gemm_pack_b_bfloat16(pool, b_orientation, n, k, b, ldb, packed_b);
 }

@@ -130,6 +130,13 @@ static void check_linear(size s, ck_row_function function, bool has_addend, bool
       if (pool == 0) memcpy(first, got, count * sizeof(float));
       expect(memcmp(first, got, count * sizeof(float)) == 0, "%s linear %zu × %zu × %zu: the same bits with any number of workers",
              set_name(set), s.m, s.n, s.k);
+      if (!values) continue;
+      epilogue.function = CK_ROW_NONE;
+      epilogue.values = NULL;
+      (rounds ? ck_linear_bfloat16 : ck_linear)(pools[pool], s.m, s.n, s.k, a, packed, got, &epilogue);
+      ck_row_values(function, got, got, count);
+      expect(memcmp(first, got, count * sizeof(float)) == 0, "%s linear %zu × %zu × %zu, function %d: the same bits without an epilogue",
+             set_name(set), s.m, s.n, s.k, function);
     }
   release_buffers();
 }

@@ -29,6 +29,16 @@ import Testing
     }
   }
 
+  /// Gradients of all weights take the memory of those of the step before.
+  @Test func aStepOverAllWeightsAllocatesNoGradients() throws {
+    let model = try Fixtures.model()
+    var strategy = Tent()
+    strategy.learner.selection = .all
+    let bytes = try bytesPerStep(strategy, model, batch: 4, lowering: .fast)
+    let weights = model.graph.parameters.reduce(0) { $0 + $1.shape.elementCount * 4 }
+    #expect(bytes < weights / 4, "\(bytes) bytes per step, \(weights) of weights")
+  }
+
   @Test func memoryStaysFlat() throws {
     let model = try Fixtures.model("cifar-resnet14", inputSize: 8)
     let executor = Executor(threads: 1)

@@ -81,6 +81,8 @@ typedef struct {
 void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
                const ck_product_epilogue *epilogue);
 size_t ck_linear_scratch_bytes(void);
+/// values ← f(x), to the same bits as in an epilogue of ck_linear. On the calling thread.
+void ck_row_values(ck_row_function function, const float *x, float *values, size_t count);
 /// The same with A and B rounded to bfloat16 and their products summed in floats. Everywhere the same rounding; only where the processor multiplies
 /// pairs of bfloat16 (ck_bfloat16_is_fast) is it worth something. B is packed by ck_gemm_pack_b_bfloat16, and takes no more memory than
 /// ck_gemm_packed_count.

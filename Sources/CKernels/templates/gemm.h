@@ -216,6 +216,14 @@ static void gemm_finish(const gemm_job *job, size_t row, size_t rows, size_t col
   }
 }
 
+/// values ← f(x) as an epilogue has it.
+static void row_values(ck_row_function function, const float *x, float *values, size_t count) {
+  ck_product_epilogue epilogue = {.function = function, .values = values};
+  // Such an epilogue only reads C.
+  gemm_job job = {.c = (float *)x, .epilogue = &epilogue};
+  gemm_finish(&job, 0, 1, 0, count);
+}
+
 /// Asks for rows [first, end) of a unit's share of the next panels, so that all of them are near when their turn comes.
 INLINE void gemm_prefetch_panels(const float *b, size_t panel_stride, size_t panels, size_t depth, size_t first, size_t end, size_t rows) {
   for (size_t p = 0; p < panels; ++p)

@@ -20,6 +20,8 @@ public final class Executor {
   public var threads: Int { pool.threads }
   let pool: WorkerPool
   private var freeRegions: [RegionMemory] = []
+  /// Gradients of an earlier step of the same network: the next ones take their memory, so that a step over all weights allocates none.
+  private var spare = (program: Program?.none, gradients: Gradients())
   /// What was computed so far, for counting the cost of methods.
   public private(set) var work = Work()
   /// Forwards and backwards, and the images that went through them.
@@ -107,11 +109,10 @@ public final class Executor {
     work.forwards += 1
     work.forwardImages += images.count
     images.withPointer { input in
-      run(
-        plan.forward,
-        Frame(
-          places: plan.places, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input,
-          base: base, parameters: parameters, pool: pool))
+      let frame = Frame(
+        places: plan.places, program: program, images: images.count, firstImage: 0, statistics: options.statistics, input: input,
+        base: base, parameters: parameters, pool: pool)
+      for step in plan.forward { run(step, frame) }
     }
     let output = collect(plan, program.graph, base, images: images.count, options)
     return Pass(output: output, plan: plan, program: program, images: images, parameters: parameters, options: options, region: region)
@@ -169,16 +170,17 @@ public final class Executor {
       }
     }
     let (program, parameters, statistics) = (pass.program, pass.parameters, pass.options.statistics)
+    if spare.program !== program { spare = (program, Gradients()) }
     pass.images.withPointer { input in
-      run(
-        plan.backward,
-        Frame(
-          places: plan.backwardPlaces, program: program, images: count, firstImage: 0, statistics: statistics, input: input, base: base,
-          parameters: parameters, pool: pool)
-      )
-    }
-    for (id, buffer, shape) in plan.parameterGradients {
-      gradients.add((base + plan.places.offsets[buffer.index]).assumingMemoryBound(to: Float.self), shape: shape, to: id)
+      let frame = Frame(
+        places: plan.backwardPlaces, program: program, images: count, firstImage: 0, statistics: statistics, input: input, base: base,
+        parameters: parameters, pool: pool)
+      for (step, completed) in zip(plan.backward, plan.completedGradients) {
+        run(step, frame)
+        for gradient in completed {
+          gradients.add(frame.floats(gradient.buffer), shape: gradient.shape, to: gradient.id, reusing: &spare.gradients)
+        }
+      }
     }
     if let buffer = plan.imageGradient {
       var tensor = Tensor(uninitialized: pass.images.shape)
@@ -190,17 +192,15 @@ public final class Executor {
     }
   }
 
-  private func run(_ steps: [any PlanStep], _ frame: consuming Frame) {
-    for step in steps {
-      if let group = step as? StepsInParts {
-        group.run(frame) { run($0, $1) }
-      } else {
-        step.prepare(frame)
-        run(step, frame)
-      }
-    }
-  }
+  /// Takes gradients that were the last ones handed out and are not needed any more.
+  package func recycle(_ gradients: Gradients) { spare.gradients = gradients }
+
   private func run(_ step: any PlanStep, _ frame: borrowing Frame) {
+    if let group = step as? StepsInParts { return group.run(frame) { runPrepared($0, $1) } }
+    step.prepare(frame)
+    runPrepared(step, frame)
+  }
+  private func runPrepared(_ step: any PlanStep, _ frame: borrowing Frame) {
     guard profile != nil else { return step.run(frame) }
     let start = ContinuousClock.now
     step.run(frame)

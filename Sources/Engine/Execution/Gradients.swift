@@ -29,10 +29,12 @@ public struct Gradients: Sendable {
     defer { tensors[id] = tensor }
     try body(&tensor)
   }
+  /// All of them, in the order of the parameters.
+  var ordered: [(id: ParameterID, tensor: Tensor)] { tensors.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
   /// Euclidean norm over all of them.
   public var norm: Float {
     var sum = 0.0
-    for (_, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
+    for (_, tensor) in ordered {
       sum += tensor.withPointer { ck_sum_of_squares($0, tensor.elementCount) }
     }
     return Float(sum.squareRoot())
@@ -40,14 +42,20 @@ public struct Gradients: Sendable {
   /// True where every value is finite.
   public var isFinite: Bool { tensors.values.allSatisfy(\.isFinite) }
 
-  mutating func add(_ values: UnsafePointer<Float>, shape: Shape, to id: ParameterID) {
+  /// Adds a part of a parameter's gradient; its first one goes into a tensor of `spare`, where one is free.
+  mutating func add(_ values: UnsafePointer<Float>, shape: Shape, to id: ParameterID, reusing spare: inout Gradients) {
     if tensors[id] == nil {
-      var tensor = Tensor(uninitialized: shape)
+      var tensor = spare.take(id, shape: shape) ?? Tensor(uninitialized: shape)
       tensor.withMutablePointer { $0.update(from: values, count: shape.elementCount) }
       tensors[id] = tensor
     } else {
       update(id) { tensor in tensor.withMutablePointer { ck_add_scaled($0, values, 1, shape.elementCount) } }
     }
+  }
+  /// A tensor that nobody else holds any more.
+  private mutating func take(_ id: ParameterID, shape: Shape) -> Tensor? {
+    guard var tensor = tensors.removeValue(forKey: id), tensor.shape == shape, tensor.isUnique else { return nil }
+    return tensor
   }
 }
 

@@ -31,7 +31,7 @@ public struct Adam: Optimizer {
   public var keptPerValue: Int { 2 }
   /// One update.
   public mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales) {
-    for (id, gradient) in gradients.tensors {
+    for (id, gradient) in gradients.ordered {
       steps[id, default: 0] += 1
       var settings = ck_adam_settings(
         learning_rate: learningRate * rates.factor(of: id), beta1: beta1, beta2: beta2, epsilon: epsilon, weight_decay: weightDecay,

@@ -23,7 +23,7 @@ public struct SGD: Optimizer {
   public var keptPerValue: Int { momentum == 0 ? 0 : 1 }
   /// One update.
   public mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales) {
-    for (id, gradient) in gradients.tensors {
+    for (id, gradient) in gradients.ordered {
       var settings = ck_sgd_settings(
         learning_rate: learningRate * rates.factor(of: id), momentum: momentum, dampening: dampening, weight_decay: weightDecay,
         nesterov: nesterov ? 1 : 0, first: velocity.contains(id) ? 0 : 1)

@@ -16,6 +16,8 @@ class PlainValue: PlanValue {
   var recipe: (() throws(TTAError) -> BufferID)?
   /// False where the backward follows the recipe instead of reading what the forward left; then the buffer, once it did.
   var isKept = true, again: BufferID?
+  /// Whether the recipe is one pass over values.
+  var isCheap = false
   /// Gradients that arrived so far, summed up in this buffer.
   var gradient: BufferID?
   /// Whether that buffer is the gradient of another value as well, so that nothing may be added to it.
@@ -45,7 +47,7 @@ final class Compiler {
   private var selected: [Int?] = []
   private var selections: [ObjectIdentifier: PlainValue] = [:]
   var scratchBytes = 0
-  private(set) var parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)] = []
+  private var parameterGradients: [Plan.ParameterGradient] = []
   private(set) var moments: [Plan.MomentSource] = []
   let imageValue: PlainValue
   var fusion: FusedLowering?
@@ -115,7 +117,7 @@ final class Compiler {
     guard key.differentiated.contains(id) else { return nil }
     let info = graph.parameters[id.index]
     let buffer = buffer(fixedBytes: info.shape.elementCount * 4)
-    parameterGradients.append((id, buffer, info.shape))
+    parameterGradients.append(.init(id: id, buffer: buffer, shape: info.shape))
     return buffer
   }
 
@@ -247,6 +249,7 @@ final class Compiler {
         hint: "adapt only parameters behind this layer, or use a strategy without gradients")
     }
     if operation is LayerNorm {
+      output.isCheap = true
       output.recipe = { [self] () throws(TTAError) in
         var again = binding
         again.output = rows(output.shape)
@@ -315,21 +318,19 @@ final class Compiler {
     let again = ConvolutionsComputedAgain.insert(into: &backward, behind: forward, self)
 
     if key.lowering != .reference { group(handedOutOrIn: elsewhere) }
-    // Outputs are read when the forward is done; seeds are written before the backward; parameter gradients are read at the end.
+    // Outputs are read when the forward is done; seeds are written before the backward; a parameter's gradient is read once it is complete.
     let forwardEnd = forward.steps.count
     for (step, touched) in forward.touches.enumerated() { live(touched, at: step) }
     live(outputs.map(\.buffer), at: forwardEnd)
     live(moments.map(\.buffer), at: forwardEnd)
     live(seeds.compactMap { $0?.buffer }, at: forwardEnd)
     for (step, touched) in backward.touches.enumerated() { live(touched, at: forwardEnd + 1 + step) }
-    let end = forwardEnd + 1 + backward.steps.count
-    live(parameterGradients.map(\.buffer), at: end)
-    if let gradient = imageValue.gradient { live([gradient], at: end) }
+    if let gradient = imageValue.gradient { live([gradient], at: forwardEnd + 1 + backward.steps.count) }
     return Plan(
       key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again,
       scratchBytes: scratchBytes,
       packed: fusion?.keptPacked ?? [], packedOnce: fusion?.packedOnce ?? [], outputs: outputs, seeds: seeds,
-      parameterGradients: parameterGradients,
+      completedGradients: backward.placing(parameterGradients) { $0.buffer },
       imageGradient: imageValue.gradient, moments: moments)
   }
   /// Lets steps run a few images at a time where they alone use what they hand each other.

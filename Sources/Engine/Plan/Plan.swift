@@ -51,7 +51,8 @@ final class Plan: Sendable {
   let outputs: [(tap: Tap, buffer: BufferID, shape: Shape)]
   /// Where a caller's gradients go in; nil where no gradient flows.
   let seeds: [(tap: Tap, buffer: BufferID, count: Int)?]
-  let parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)]
+  /// Behind each step of the backward, the gradients of parameters that are complete.
+  let completedGradients: [[ParameterGradient]]
   let imageGradient: BufferID?
   let moments: [MomentSource]
 
@@ -60,12 +61,17 @@ final class Plan: Sendable {
     let node: Int, buffer: BufferID, channels: Int, positions: Int
   }
 
+  /// The gradient of a parameter, or one part of it where several layers share the parameter.
+  struct ParameterGradient: Sendable {
+    let id: ParameterID, buffer: BufferID, shape: Shape
+  }
+
   init(
     key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer],
     again: [BufferID: BufferID], scratchBytes: Int, packed: [(weight: ParameterID, bytes: Int)], packedOnce: Set<ParameterID>,
     outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
     seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
-    parameterGradients: [(id: ParameterID, buffer: BufferID, shape: Shape)], imageGradient: BufferID?, moments: [MomentSource]
+    completedGradients: [[ParameterGradient]], imageGradient: BufferID?, moments: [MomentSource]
   ) {
     (self.key, self.capacity, self.forward, self.backward) = (key, capacity, forward, backward)
     let (offsets, arenaBytes) = MemoryPlanner.place(buffers, images: capacity)
@@ -75,7 +81,7 @@ final class Plan: Sendable {
     naiveBytes = buffers.reduce(0) { $0 + ($1.last >= 0 ? $1.bytes(images: capacity) : 0) }
     (self.scratchBytes, self.packed, self.packedOnce) = (scratchBytes, packed, packedOnce)
     (self.outputs, self.seeds) = (outputs, seeds)
-    (self.parameterGradients, self.imageGradient, self.moments) = (parameterGradients, imageGradient, moments)
+    (self.completedGradients, self.imageGradient, self.moments) = (completedGradients, imageGradient, moments)
   }
 }
 

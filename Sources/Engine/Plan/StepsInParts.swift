@@ -74,4 +74,21 @@ struct StepSequence {
     for (span, most) in parts { result.replaceSubrange(span, with: [StepsInParts(Array(steps[span]), mostImages: most)]) }
     return result
   }
+  /// Values behind the last of the grouped steps that touch their buffers.
+  func placing<Value>(_ values: [Value], by buffer: (Value) -> BufferID) -> [[Value]] {
+    var last: [BufferID: Int] = [:]
+    for (index, touched) in touches.enumerated() {
+      for buffer in touched { last[buffer] = index }
+    }
+    // Where each step lies among the grouped ones.
+    var places = Array(steps.indices)
+    for (span, _) in parts {
+      for index in places.indices where index > span.lowerBound { places[index] -= min(index, span.upperBound) - span.lowerBound }
+    }
+    var result = [[Value]](repeating: [], count: grouped.count)
+    for value in values {
+      if let step = last[buffer(value)] { result[places[step]].append(value) }
+    }
+    return result
+  }
 }

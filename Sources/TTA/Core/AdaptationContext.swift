@@ -66,6 +66,7 @@ public struct AdaptationContext: ~Copyable {
         .nonFinite, "a gradient is not finite", hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
     }
     optimizer.step(&parameters, gradients, rates: rates)
+    executor.recycle(gradients)
   }
   /// Parameters and strategy go back to their start once this batch is answered.
   public mutating func requestReset() { wantsReset = true }

@@ -1,4 +1,4 @@
-// Products of rows with frozen weights, and what happens to their results while they are in the cache.
+// Products of rows with weights, and what happens to their results while they are in the cache.
 
 internal import CKernels
 
@@ -60,5 +60,27 @@ final class LinearStep: PlanStep, @unchecked Sendable {
     epilogue.slopes = slopes.map { UnsafePointer(frame.floats($0)) }
     (precision == .bfloat16 ? ck_linear_bfloat16 : ck_linear)(
       frame.pool.handle, frame.images * rows, outputs, width, frame.reading(input), frame.floats(packed), frame.floats(output), &epilogue)
+  }
+}
+
+/// output ← f(input), the same bits as in the epilogue of a product.
+final class RowFunctionStep: PlanStep {
+  let name: String
+  let function: ck_row_function
+  let input: BufferID, output: BufferID
+  /// Values per image.
+  let count: Int
+  init(_ name: String, _ function: ck_row_function, of input: BufferID, into output: BufferID, count: Int) {
+    (self.name, self.function, self.input, self.output, self.count) = (name, function, input, output, count)
+  }
+  var label: String { "\(name): activation, computed again" }
+  var takesImagesInParts: Bool { true }
+  func run(_ frame: borrowing Frame) {
+    let (x, values, total) = (frame.reading(input), frame.floats(output), count * frame.images)
+    let chunk = 16_384
+    frame.pool.run(units: (total + chunk - 1) / chunk) { unit, _ in
+      let start = unit * chunk
+      ck_row_values(function, x + start, values + start, min(chunk, total - start))
+    }
   }
 }

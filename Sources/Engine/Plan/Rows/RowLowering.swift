@@ -1,11 +1,12 @@
-// The fused path on plain rows: frozen linear layers with what follows them.
+// The fused path on plain rows: linear layers with what follows them.
 //
-// A frozen linear layer takes the activation behind it, or the sum it goes into, in the epilogue of its product; in the backward the product that
-// arrives at an activation takes the slope. A wide result that the backward needs may be computed again there instead of being kept.
+// A linear layer takes the activation behind it, or the sum it goes into, in the epilogue of its product; in the backward the product that arrives at an
+// activation takes the slope. A layer whose weights learn has a further step for their gradient, which reads the layer's input: the result of a norm or of
+// an activation is computed again for it, which costs one pass. A wide result that the backward needs may be computed again there instead of being kept.
 
 internal import CKernels
 
-/// The result of a frozen linear layer.
+/// The result of a linear layer.
 final class LinearValue: PlainValue {
   let step: LinearStep, index: Int
   init(_ step: LinearStep, index: Int, shape: Shape, requiresGradient: Bool) {
@@ -23,7 +24,7 @@ final class ActivatedValue: PlainValue {
   }
 }
 
-/// Lowers linear layers over tokens whose weights are frozen, and the activations and sums behind them.
+/// Lowers linear layers over tokens, and the activations and sums behind them.
 final class RowLowering {
   unowned let compiler: Compiler
   /// Linear layers whose results are computed again in the backward.
@@ -48,7 +49,8 @@ final class RowLowering {
 
   private func lower(_ index: Int, _ operation: Linear) throws(TTAError) -> PlanValue? {
     let node = compiler.graph.nodes[index]
-    guard !node.parameters.contains(where: { compiler.key.differentiated.contains($0) }), node.shape.rank >= 2 else { return nil }
+    guard node.shape.rank >= 2 else { return nil }
+    let learns = node.parameters.contains { compiler.key.differentiated.contains($0) }
     let input = try compiler.plainInputs(of: index)[0]
     let shape = compiler.shape(of: index)
     let (width, weight) = (input.shape[input.shape.rank - 1], node.parameters[0])
@@ -60,7 +62,7 @@ final class RowLowering {
         node.name, note: note, weight: weight, bias: direction == .forward ? bias : nil, direction,
         rows: shape.elementCount / operation.outputs, width: from, outputs: to,
         input: source, output: target, packed: compiler.buffer(fixedBytes: ck_gemm_packed_count(to, from) * 4),
-        precision: compiler.key.precision)
+        precision: learns ? .single : compiler.key.precision)
     }
     let step = product("", .forward, input.buffer, compiler.rows(shape))
     let result = LinearValue(step, index: compiler.forwardStepCount, shape: shape, requiresGradient: compiler.gradientNeeded[index])
@@ -74,8 +76,11 @@ final class RowLowering {
     }
     // The norm's result in front of it goes as well.
     if computedAgain.contains(index), input.recipe != nil { (result.isKept, input.isKept) = (false, false) }
+    if learns, compiler.key.recomputation != .never, input.isCheap { input.isKept = false }
     compiler.onBackward { [self] () throws(TTAError) in
-      guard input.requiresGradient, let gradient = result.gradient else { return }
+      guard let gradient = result.gradient else { return }
+      if learns { try learn(node, operation, from: input, gradient) }
+      guard input.requiresGradient else { return }
       let arriving = product(" backward", .backward, gradient, compiler.rows(input.shape))
       var touched = [gradient, arriving.output, arriving.packed]
       var target = input
@@ -89,6 +94,20 @@ final class RowLowering {
       compiler.contribute(arriving.output, to: target)
     }
     return result
+  }
+  /// Emits the gradients of a layer's weights.
+  private func learn(_ node: Graph.Node, _ operation: Linear, from input: PlainValue, _ gradient: BufferID) throws(TTAError) {
+    let none = compiler.buffer()
+    let source = try compiler.bufferForBackward(input)
+    let binding = OperatorBinding(
+      operation: operation, name: node.name, inputs: [source], inputShapes: [input.shape],
+      outputShape: Shape(input.shape.dimensions.dropLast() + [operation.outputs]), output: none, keptPerImage: none, keptPerBatch: none,
+      partialSums: none, parameters: node.parameters, reportsMoments: false)
+    let gradients = node.parameters.map(compiler.gradientBuffer)
+    compiler.reserve(scratch: operation.memory(for: [input.shape]).scratchPerWorker)
+    compiler.emitBackward(
+      OperatorBackward(binding, operation, outputGradient: gradient, inputGradients: [nil], parameterGradients: gradients),
+      touching: [gradient, source, none] + gradients.compactMap { $0 })
   }
   /// The nodes that read the input of a node.
   private func readers(of index: Int) -> [Int] {
@@ -120,6 +139,13 @@ final class RowLowering {
     compiler.touch([values], inForwardStep: linear.index)
     let result = ActivatedValue(linear, function, in: values)
     guard result.requiresGradient else { return result }
+    result.isCheap = true
+    result.recipe = { [self] () throws(TTAError) in
+      let (source, again) = (try compiler.bufferForBackward(linear), compiler.rows(linear.shape))
+      let step = RowFunctionStep(node.name, function, of: source, into: again, count: linear.shape.elementCount)
+      compiler.emitBackward(step, touching: [source, again])
+      return again
+    }
     compiler.onBackward { [self] () throws(TTAError) in
       guard let gradient = result.gradient else { return }
       let source = try compiler.bufferForBackward(linear)
