@@ -140,8 +140,10 @@ void ck_attention_backward(ck_pool *pool, int n, const ck_attention_shape *shape
 }
 
 size_t ck_attention_scratch_bytes(int tokens, int depth) {
-  size_t stride = ck_round_up((size_t)tokens, CK_LANES), packed = stride * ck_round_up((size_t)depth, CK_LANES);
-  return (gemm_a_floats() + 5 * packed + 2 * stride * (size_t)tokens) * sizeof(float);
+  // As many rows of weights and slopes as OpenBLAS gets at once; other sets touch those of a strip.
+  size_t columns = ck_round_up((size_t)tokens, CK_LANES), width = ck_round_up((size_t)depth, CK_LANES);
+  size_t stride = columns > GEMM_ROW_STRIDE ? columns : GEMM_ROW_STRIDE;
+  return (gemm_a_floats() + 5 * columns * width + 2 * (size_t)tokens * (width + stride)) * sizeof(float);
 }
 
 // MARK: - Convolutions

@@ -239,7 +239,8 @@ static void check_attention(attention_size s) {
 }
 
 void test_attention(void) {
-  static const attention_size cases[] = {{1, 1, 1, 1}, {2, 5, 3, 8}, {2, 33, 2, 20}, {1, 64, 2, 16}, {1, 79, 2, 64}};
+  static const attention_size cases[] = {{1, 1, 1, 1}, {2, 5, 3, 8}, {2, 33, 2, 20}, {1, 64, 2, 16}, {1, 79, 2, 64}, {1, 197, 1, 64},
+                                         {1, 421, 1, 20}, {1, 3, 1, 401}};
   begin_group("attention");
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
     seed((unsigned)i);

@@ -8,6 +8,7 @@
 //   OUTER_SIZES         input channels of a weight gradient that stay in registers, descending: a block of 16 is divided into the largest that still fit
 //   OUTER_SINGLES       the same of a stem, whose inputs lie anywhere
 //   GEMM_PANELS, GEMM_ROW_SIZES, GEMM_ROWS  the same of ck_gemm
+//   GEMM_UNROLLED       how many steps of its loop over k are unrolled
 //   HAS_BFLOAT16_PAIRS  1 where pairs.h is included behind this file, with a target that multiplies pairs of bfloat16
 //   GEMM_USES_BLAS      1 where ck_gemm goes to OpenBLAS
 //   PEAK_CHAINS         independent sums of the peak loop

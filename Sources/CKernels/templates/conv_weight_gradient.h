@@ -43,7 +43,7 @@ INLINE void keep_sum(float *target, v16 sum, bool adds) { store(target, adds ? l
       const float *input_row = input, *gradient_row = gradient;                                                                          \
       for (int y = 0; y < group->rows; ++y, input_row += group->input_row, gradient_row += group->gradient_row) {                        \
         const float *x = input_row, *g = gradient_row;                                                                                   \
-        _Pragma("clang loop unroll_count(4)") for (int i = 0; i < columns; ++i, x += CK_LANES, g += CK_LANES) {                          \
+        HOT_LOOP(4) for (int i = 0; i < columns; ++i, x += CK_LANES, g += CK_LANES) {                                                    \
           v16 slope = load(g);                                                                                                           \
           UNROLLED for (int j = 0; j < N; ++j) sum[j] = multiply_add(splat(x[j]), slope, sum[j]);                                        \
         }                                                                                                                                \

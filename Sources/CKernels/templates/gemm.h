@@ -16,6 +16,7 @@ typedef struct {
   float *a_scratch;        // without a pool
   ck_pool *pool;
   size_t block_rows, block_panels, row_blocks;
+  bool a_in_place;  // rows of A lie GEMM_ROW_STRIDE apart: they are not copied
   bool streams_b;  // B comes from memory or a cache that others share
   // k counts words of A's rows and of packed B: a float, or a pair of bfloat16.
   word_kind words;
@@ -41,7 +42,7 @@ enum { GEMM_PREFETCH_DEPTH = 128 };
         UNROLLED for (int p = 0; p <= P; ++p) prefetch_line(target->c + (size_t)r * target->ldc + p * CK_LANES - (p == P));             \
     v16 sum[R * P];                                                                                                                     \
     UNROLLED for (int i = 0; i < R * P; ++i) sum[i] = splat(0);                                                                         \
-    _Pragma("clang loop unroll_count(2)") for (size_t i = 0; i < depth; ++i) {                                                          \
+    HOT_LOOP(GEMM_UNROLLED) for (size_t i = 0; i < depth; ++i) {                                                                        \
       v16 w[P];                                                                                                                         \
       UNROLLED for (int p = 0; p < P; ++p) w[p] = load(b + (size_t)p * panel_stride + i * CK_LANES);                                    \
       UNROLLED for (int r = 0; r < R; ++r) {                                                                                            \
@@ -162,7 +163,7 @@ static void gemm_cut_panel(const gemm_job *job, size_t depth, const float *a, co
 /// The part of A that this worker packs next: the same rows further along k, then most likely the rows after those that the other workers have.
 static upcoming_operand gemm_upcoming(const gemm_job *job, size_t row, size_t rows, size_t first) {
   upcoming_operand next = {.plane = job->lda, .stream_count = 1};
-  if (job->a_orientation != CK_NORMAL) return next;
+  if (job->a_orientation != CK_NORMAL || job->a_in_place) return next;
   if (first >= job->k) {
     first = 0;
     row += job->block_rows * (job->pool ? (size_t)ck_pool_threads(job->pool) : 1);
@@ -233,7 +234,8 @@ INLINE void gemm_prefetch_panels(const float *b, size_t panel_stride, size_t pan
 static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t panel, size_t panel_end, float *a_block) {
   for (size_t first = 0; first < job->k; first += GEMM_DEPTH) {
     size_t depth = job->k - first < GEMM_DEPTH ? job->k - first : GEMM_DEPTH;
-    gemm_pack_a(job, row, rows, first, depth, a_block);
+    const float *block = job->a_in_place ? job->a + row * GEMM_ROW_STRIDE + first : a_block;
+    if (!job->a_in_place) gemm_pack_a(job, row, rows, first, depth, a_block);
     upcoming_operand next = gemm_upcoming(job, row, rows, first + depth);
     bool finishes = job->epilogue && first + depth == job->k;
     int calls = (int)((rows / GEMM_ROWS + 1) * ((panel_end - panel) / GEMM_PANELS + 1)), lines = lines_per_step(&next, calls);
@@ -254,9 +256,9 @@ static void gemm_block(const gemm_job *job, size_t row, size_t rows, size_t pane
         gemm_target target = {job->c + (row + r) * job->ldc + column, job->ldc, first == 0 && job->bias ? job->bias + column : NULL,
                               job->accumulate || first > 0};
         if (cut) {
-          gemm_cut_panel(job, depth, a_block + r * GEMM_ROW_STRIDE, b, index, job->n - column, &target);
+          gemm_cut_panel(job, depth, block + r * GEMM_ROW_STRIDE, b, index, job->n - column, &target);
         } else {
-          kernels_of(job, panels)[index](depth, a_block + r * GEMM_ROW_STRIDE, b, job->panel_stride, &target);
+          kernels_of(job, panels)[index](depth, block + r * GEMM_ROW_STRIDE, b, job->panel_stride, &target);
         }
         if (finishes) gemm_finish(job, row + r, (size_t)gemm_row_sizes[index], column, cut ? job->n - column : panels * CK_LANES);
         r += (size_t)gemm_row_sizes[index];
