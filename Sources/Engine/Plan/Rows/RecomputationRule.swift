@@ -1,6 +1,6 @@
 // Which results the backward computes again.
 
-/// Chooses frozen linear layers whose results the backward computes again instead of reading what the forward kept.
+/// Chooses linear layers whose results the backward computes again instead of reading what the forward kept.
 ///
 /// Such a result can go where it is much wider than its input and the input is a norm's result: the norm keeps its own input for its gradient, so nothing
 /// more is kept, and norm and layer are run once more on the same numbers with the same kernels, which gives the same bits. Each float per token that is
