@@ -70,7 +70,9 @@ public enum ModelLoader {
     return LoadedModel(
       model: model, description: complete, architecture: architecture.name, source: file.path, notes: file.notes, origin: nil)
   }
-  /// The constants of the input normalisation; throws where they are unknown.
+  /// Sides of pictures, in pixels.
+  private static let sides = 1...16_384
+  /// The constants of the input normalisation; throws where they are unknown, and where sizes are no sizes.
   static func preprocessing(of description: ModelDescription, _ path: String) throws(TTAError) -> (mean: [Float], deviation: [Float]) {
     guard let mean = description.mean, let deviation = description.deviation else {
       throw TTAError(
@@ -81,6 +83,12 @@ public enum ModelLoader {
     }
     guard mean.count == 3, deviation.count == 3, deviation.allSatisfy({ $0 > 0 }) else {
       throw TTAError(.usage, "mean and std: expected three numbers each, std above 0, got \(mean) and \(deviation)")
+    }
+    for (key, value) in [("resize", description.resize), ("input_size", description.inputSize)] {
+      guard let value, !sides.contains(value) else { continue }
+      throw TTAError(
+        .usage, "\(path): \(key): expected \(sides.lowerBound) to \(sides.upperBound) pixels, got \(value)",
+        hint: "for example --resize 256 --input-size 224")
     }
     return (mean, deviation)
   }

@@ -100,6 +100,20 @@ struct AdaptTests {
     #expect(rows(cut.stdout).count == 2)
   }
 
+  /// What happens to every batch of a long stream is not said for every batch, but never forgotten.
+  @Test func incidentsAreCounted() throws {
+    var frames = Data()
+    for index in 0..<130 { frames += try ShapesDataset.test.image(at: index).pixels }
+    let result = try runTTA(
+      ["adapt", "-", "--raw", "32x32", "--model", "shapes", "--strategy", "batch-norm", "--batch", "1"], stdin: frames)
+    #expect(result.code == 0, "\(result.stderr)")
+    let what = "1 of at least 2 images: answered by the source model"
+    let single = (0..<20).map { "warning: batch \($0): \(what)" }
+    let counted = [40, 80].map { "warning: \($0) incidents so far, the latest: batch \($0 - 1): \(what)" }
+    #expect(result.errorLines.filter { $0.hasPrefix("warning: ") }.map(String.init) == single + counted, "\(result.stderr)")
+    #expect(result.errorLines.last?.hasSuffix(", 130 incidents") == true, "\(result.stderr)")
+  }
+
   /// Pictures after their lengths are answered as the same pictures in files are, and a damaged one is left out.
   @Test func encodedPictures() throws {
     var stream = Data()

@@ -39,6 +39,29 @@ struct CommandTests {
     (["demo", "--images", "0"], "error: --images 0: expected a number from 1 to 10000", "hint: "),
     (["demo", "--no-such-flag"], "error: Unknown option '--no-such-flag'", "hint: "),
     (["adapt", "x.png", "--model", "shapes", "--strategy", "tnet"], "error: unknown strategy \"tnet\"", "hint: nearest names: tent,"),
+    (["adapt", "x.png", "--model", "shapes", "--resize", "0"], "error: shapes: resize: expected 1 to 16384 pixels, got 0", "hint: "),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--input-size", "20000"], "error: shapes: input_size: expected 1 to 16384 pixels, got 20000",
+      "hint: "
+    ),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--set", "model.resize=1e30"], "error: model.resize: expected a whole number, got 1e+30",
+      "hint: "
+    ),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--set", "stream.batch=2.5"], "error: stream.batch: expected a whole number, got 2.5",
+      "hint: "
+    ),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--set", "strategy.window=1e30"], "error: window: expected 1 to 1000000 images, got 1e+30",
+      "hint: "
+    ),
+    (["adapt", "x.png", "--model", "shapes", "--save-every", "0"], "error: --save-every 0: expected a number of at least 1", "hint: "),
+    (["adapt", "x.png", "--model", "shapes", "--resume"], "error: --resume: expected a state to continue from", "hint: --state-in FILE"),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--strategy", "tent", "--set", "strategy.optimizer=adm"],
+      "error: tent: optimizer: expected adam, adamw or sgd, got \"adm\"", "hint: "
+    ),
   ])
   func usageErrorsHaveTwoLines(_ arguments: [String], _ error: String, _ hint: String) throws {
     guard arguments[0] == "demo" || Tool.hasModel else { return print("skipped: \(Tool.untrained)") }

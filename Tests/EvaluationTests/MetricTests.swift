@@ -168,6 +168,10 @@ import Testing
     #expect(cost("tent") == 3)
     #expect(cost("sar") == 6)
   }
+  /// However fast pictures arrive, the number of batches per learnt one is a number.
+  @Test func periodsOfExtremeRates() {
+    #expect([1e300, 2.5, 1e-300, .infinity].map { TimeConstraint.period(cost: 3, interval: 1 / $0) } == [1_000_000, 8, 1, 1])
+  }
   @Test func resetRules() throws {
     #expect(try ResetRule(nil, setting: .eachDomain) == .eachDomain)
     #expect(try ResetRule(.text("never"), setting: .eachDomain) == .never)

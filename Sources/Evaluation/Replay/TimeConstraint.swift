@@ -18,9 +18,9 @@ public struct TimeConstraint: Codable, Hashable, Sendable {
   public var basis: ReplayConfiguration.TimeCost
 
   /// The period of a cost. Batches arrive every `interval` source forwards.
-  static func period(cost: Double, interval: Double) -> Int {
+  package static func period(cost: Double, interval: Double) -> Int {
     let ratio = cost / interval
-    return ratio.isFinite ? max(1, min(1_000_000, Int((ratio - 1e-9).rounded(.up)))) : 1
+    return ratio.isFinite ? Int(max(1, min(1_000_000, (ratio - 1e-9).rounded(.up)))) : 1
   }
   /// The cost that a strategy declares, in forwards per batch; 1 where it says nothing.
   public static func declaredCost(of strategy: ReplayConfiguration.Strategy) -> Double {

@@ -34,6 +34,9 @@ public enum Correlation: String, Codable, Sendable, CaseIterable {
       guard options.slots >= 0, options.minimum >= 0 else {
         throw TTAError(.usage, "slots \(options.slots), minimum \(options.minimum): expected at least 0", hint: "leave them out")
       }
+      guard options.slots <= 100_000 else {
+        throw TTAError(.usage, "slots \(options.slots): expected at most 100000", hint: "0 takes as many as there are classes, up to 100")
+      }
       return self == .note ? Self.chunks(groups, options, &random) : Self.slots(groups, options, &random)
     case .classSorted: return groups.positions.flatMap { random.shuffled($0) }
     case .lameGroups: return random.shuffled(groups.positions).flatMap { random.shuffled($0) }

@@ -74,7 +74,8 @@ enum OptionCoding {
     }
     let options: O
     do { options = try encoded.decode(O.self) } catch let error as DecodingError {
-      throw TTAError(.usage, "\(component): \(text(error))", hint: "tta list strategies \(component) shows all options")
+      throw TTAError(
+        .usage, "\(component): \(text(error, of: O.self, written))", hint: "tta list strategies \(component) shows all options")
     }
     try options.validate()
     return options
@@ -110,9 +111,16 @@ enum OptionCoding {
   private static func snakeCase(_ name: String) -> String {
     name.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
   }
-  private static func text(_ error: DecodingError) -> String {
+  private static func text<O: ComponentOptions>(_ error: DecodingError, of type: O.Type, _ written: [String: OptionTree]) -> String {
     switch error {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context), .keyNotFound(_, let context):
+    case .dataCorrupted(let context):
+      let key = context.codingPath.last.map { snakeCase($0.stringValue) } ?? "options"
+      // Of a text, one of a few words: the meaning names them.
+      guard case .text(let word)? = written[key], let words = O.meanings[key] ?? UpdateOptions.meanings[key] else {
+        return "\(key): \(context.debugDescription)"
+      }
+      return "\(key): expected \(words), got \"\(word)\""
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context):
       let key = context.codingPath.last.map { snakeCase($0.stringValue) } ?? "options"
       return "\(key): \(context.debugDescription)"
     @unknown default: return "\(error)"

@@ -1,5 +1,6 @@
 // Options as text brings them.
 
+public import Engine
 import Foundation
 
 /// Options as text brings them: YAML, JSON, `--set`.
@@ -41,6 +42,14 @@ public indirect enum OptionTree: Hashable, Sendable {
   /// The number of a number.
   public var number: Double? {
     guard case .number(let number) = self else { return nil }
+    return number
+  }
+  /// The whole number of a key; nil without the key. Throws for anything else.
+  public func wholeNumber(_ key: String, in section: String) throws(TTAError) -> Int? {
+    guard let value = self[key] else { return nil }
+    guard let number = value.number.flatMap({ Int(exactly: $0) }) else {
+      throw TTAError(.usage, "\(section).\(key): expected a whole number, got \(value)", hint: "for example \(section).\(key)=64")
+    }
     return number
   }
   /// Sets the value at a path of keys (`strategy.learning_rate`), making sections on the way.

@@ -60,8 +60,14 @@ struct AdaptCommand: AsyncParsableCommand {
     let tree = try configuration.tree()
     try ConfigurationCheck.sections(of: tree)
     let loaded = try model.load(tree["model"])
-    let size = batch ?? tree["stream"]?["batch"]?.number.map { Int($0) } ?? 64
+    let size = try batch ?? tree["stream"]?.wholeNumber("batch", in: "stream") ?? 64
     guard size > 0 else { throw TTAError(.usage, "--batch \(size): expected a number of at least 1") }
+    guard saveEvery > 0 else {
+      throw TTAError(.usage, "--save-every \(saveEvery): expected a number of at least 1", hint: "50 unless said otherwise")
+    }
+    guard !resume || stateIn != nil else {
+      throw TTAError(.usage, "--resume: expected a state to continue from", hint: "--state-in FILE says which")
+    }
     let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
     var runtime = try AdaptationRuntime(
       loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section), seed: seed)
@@ -107,15 +113,15 @@ struct AdaptCommand: AsyncParsableCommand {
         runtime.skipBatch()
         continue
       }
-      let incidents = runtime.incidents.count
+      let incidents = runtime.incidentCount
       let began = ContinuousClock.now
       let prediction = try runtime.process(Batch(next.images, index: runtime.state.images), on: executor)
       printing.detail(Self.line(prediction, batch: runtime.state.batches - 1, seconds: (ContinuousClock.now - began).seconds))
-      for incident in runtime.incidents.dropFirst(incidents) { Console.error("warning: \(incident)") }
+      score.say(runtime.incidents.suffix(runtime.incidentCount - incidents))
       try rows.write(prediction, names: next.names, places: next.places, loaded)
       try logits?.append(prediction.scores.tensor)
       score.add(prediction.labels, next.labels)
-      if let stateOut, runtime.state.batches % max(1, saveEvery) == 0 { try runtime.save(to: stateOut) }
+      if let stateOut, runtime.state.batches % saveEvery == 0 { try runtime.save(to: stateOut) }
       let elapsed = (ContinuousClock.now - start).seconds
       if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K" + score.line(seconds: elapsed, total: source.imageCount)) }
     }
@@ -191,12 +197,28 @@ struct AdaptCommand: AsyncParsableCommand {
 /// What an adapt run counts.
 struct AdaptScore {
   var images = 0, labeled = 0, errors = 0, unreadable = 0
+  private var incidents = 0
+  /// Incidents that are said one by one, and how many there are when the next one is said.
+  private static let saidOneByOne = 20
+  private var nextSaid = 2 * saidOneByOne
   mutating func add(_ predicted: [Int], _ labels: [Int]) {
     images += predicted.count
     guard labels.count == predicted.count else { return }
     for (got, expected) in zip(predicted, labels) where expected >= 0 {
       labeled += 1
       errors += got == expected ? 0 : 1
+    }
+  }
+  /// Says what happened to batches: the first incidents one by one, then only how many there were, whenever they have doubled.
+  mutating func say(_ new: some Sequence<String>) {
+    for incident in new {
+      incidents += 1
+      if incidents <= Self.saidOneByOne {
+        Console.error("warning: \(incident)")
+      } else if incidents == nextSaid {
+        Console.error("warning: \(incidents) incidents so far, the latest: \(incident)")
+        nextSaid *= 2
+      }
     }
   }
   private var error: String { labeled > 0 ? "  error \(Numbers.decimals(100 * Double(errors) / Double(labeled), 1)) %" : "" }
@@ -209,5 +231,6 @@ struct AdaptScore {
     let rate = Double(images) / max(seconds, 1e-9)
     return "\(Numbers.grouped(Double(images)))\(images == 1 ? " image" : " images"), \(Numbers.grouped(rate)) img/s\(error)"
       + (unreadable > 0 ? ", \(unreadable) unreadable" : "") + (dropped > 0 ? ", \(dropped) dropped" : "")
+      + (incidents > 0 ? ", \(Numbers.grouped(Double(incidents)))\(incidents == 1 ? " incident" : " incidents")" : "")
   }
 }

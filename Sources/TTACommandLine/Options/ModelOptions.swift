@@ -97,8 +97,8 @@ struct ModelOptions: ParsableArguments {
     }
     result.architecture = section["architecture"]?.text
     (result.mean, result.deviation) = (try list("mean"), try list("std"))
-    result.inputSize = section["input_size"]?.number.map { Int($0) }
-    result.resize = section["resize"]?.number.map { Int($0) }
+    result.inputSize = try section.wholeNumber("input_size", in: "model")
+    result.resize = try section.wholeNumber("resize", in: "model")
     result.interpolation = section["interpolation"]?.text
     switch section["classes"] {
     case .list(let names): result.classes = names.compactMap(\.text)

@@ -132,6 +132,9 @@ import VisionTestSupport
         == "option concentration of correlated: \"much\" cannot be its value / its default is 0.1; tta list settings correlated shows all options"
     )
     #expect(
+      refusal("correlated", ["slots": .number(1e12)])
+        == "slots 1000000000000: expected at most 100000 / 0 takes as many as there are classes, up to 100")
+    #expect(
       refusal("correlated", ["concentration": .number(-1)]) == "concentration -1.0, expected more than 0 / 0.1 is the benchmarks' default")
     #expect(refusal("recurring", ["rounds": .number(0)]) == "rounds 0, expected 1...100000 / 10 is the habit")
     #expect(refusal("recurring", ["rounds": .number(1.5)])?.hasPrefix("option rounds of recurring: \"1.5\" cannot be its value") == true)
