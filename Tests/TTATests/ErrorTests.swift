@@ -80,6 +80,19 @@ import Testing
     #expect(answer.scores.tensor.isFinite && stream.state.batches == 1 && stream.state.parameters == model.parameters)
     #expect(stream.incidents == ["batch 0: not learnt from: the loss of a batch is not finite (nan)"])
   }
+  /// A strategy that answers from after its step.
+  @Test func anAnswerThatIsNotANumber() throws {
+    let model = try Fixtures.model()
+    let executor = Executor(threads: 1)
+    var options = MEMO.Options()
+    (options.update.learningRate, options.views) = (1e30, 2)
+    var stream = try AdaptationRuntime(model, MEMO(options))
+    let images = Batch(Fixtures.images(2, model))
+    #expect(message { _ = try stream.process(images, on: executor) } == "the answer to a batch is not a number")
+    stream.nonFinite = .skip
+    #expect(try stream.process(images, on: executor).scores.tensor.isFinite && stream.state.parameters == model.parameters)
+    #expect(stream.incidents == ["batch 0: not learnt from: the answer to a batch is not a number"])
+  }
   @Test func aLearnerThatNobodyConfigured() throws {
     let model = try Fixtures.model()
     #expect(message { _ = try AdaptationRuntime(model, Forgetful()) } == "Forgetful learns nothing: its learner was not configured")
@@ -103,6 +116,7 @@ import Testing
     #expect(
       compose(["name": .text("tent"), "learning_rate": .number(-1)])?.message == "learning_rate: expected a number of at least 0, got -1.0")
     #expect(compose(["name": .text("tent"), "steps": .number(0)])?.message == "steps: expected at least 1, got 0")
+    #expect(compose(["name": .text("memo"), "views": .number(1e15)])?.message == "views: expected at most 100000, got 1000000000000000")
     #expect(compose(["name": .text("tent"), "preset": .text("mnist")])?.hint == "presets: cifar, imagenet")
     #expect(
       compose(["name": .text("source"), "objective": .text("entropy")])?.message == "source learns nothing that an objective could change")

@@ -62,4 +62,6 @@ public struct Gradients: Sendable {
 extension Tensor {
   /// True where every value is finite.
   public var isFinite: Bool { withPointer { ck_all_finite($0, elementCount) == 1 } }
+  /// True where a value is not a number; infinities are.
+  public var containsNaN: Bool { !isFinite && withSpan { span in span.indices.contains { span[$0].isNaN } } }
 }

@@ -43,7 +43,7 @@ public struct Lame: OutputAdjuster {
     ]
     /// At least one neighbour.
     public func validate() throws {
-      guard neighbors >= 1 else { throw TTAError(.usage, "neighbors: expected at least 1, got \(neighbors)") }
+      try requireCount(neighbors, "neighbors")
     }
   }
   static let summary = Summary(

@@ -34,7 +34,7 @@ public struct TeacherConsistency: Objective {
     /// Momentum from 0 to 1, at least one view.
     public func validate() throws {
       try requireShare(teacherMomentum, "teacher_momentum")
-      guard views >= 1 else { throw TTAError(.usage, "views: expected at least 1, got \(views)") }
+      try requireCount(views, "views")
     }
   }
   let options: Options

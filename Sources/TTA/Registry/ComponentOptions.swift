@@ -26,6 +26,11 @@ extension ComponentOptions {
   public func requireShare(_ value: Float, _ key: String) throws {
     guard (0...1).contains(value) else { throw TTAError(.usage, "\(key): expected a number from 0 to 1, got \(value)") }
   }
+  /// Throws for a number of things below `least` or above 100,000, naming the key.
+  public func requireCount(_ value: Int, _ key: String, atLeast least: Int = 1) throws {
+    guard value >= least else { throw TTAError(.usage, "\(key): expected at least \(least), got \(value)") }
+    guard value <= 100_000 else { throw TTAError(.usage, "\(key): expected at most 100000, got \(value)") }
+  }
 }
 
 /// One option as `tta list strategies NAME` shows it.

@@ -61,7 +61,7 @@ public struct AdaptationRuntime: Sendable {
   /// Adapts to a batch and answers it. An error leaves the parameters of the last finished step; a caller who wants more keeps a snapshot.
   ///
   /// Throws for images of another shape, for a batch that is too small for the strategy's statistics, and, unless `nonFinite` says otherwise,
-  /// for pixels, losses and gradients that are not finite; these are found before anything changes.
+  /// for pixels, losses and gradients that are not finite, which are found before anything changes, and for answers that are not numbers.
   public mutating func process(_ batch: Batch, on executor: Executor) throws -> Prediction {
     guard batch.count >= smallestBatch else {
       if smallBatch == .source, batch.count > 0 { return try answerFromSource(batch, executor) }
@@ -118,6 +118,13 @@ public struct AdaptationRuntime: Sendable {
     do { prediction = try state.strategy.adapt(to: batch, in: &context) } catch {
       (state.parameters, state.random) = (context.parameters, context.random)
       throw error
+    }
+    // Most strategies answer from before their step, whose loss was finite; others from after it.
+    guard !prediction.scores.tensor.containsNaN else {
+      (state.parameters, state.random) = (context.parameters, context.random)
+      throw TTAError(
+        .nonFinite, "the answer to a batch is not a number",
+        hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
     }
     state.batches += 1
     state.images += batch.count

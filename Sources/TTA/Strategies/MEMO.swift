@@ -33,7 +33,7 @@ public struct MEMO: GradientStrategy {
     /// At least one view.
     public func validate() throws {
       try update.validate()
-      guard views >= 1 else { throw TTAError(.usage, "views: expected at least 1, got \(views)") }
+      try requireCount(views, "views")
       guard prior >= 0 else { throw TTAError(.usage, "prior: expected at least 0, got \(prior)") }
     }
   }

@@ -40,7 +40,7 @@ public struct OfflineSHOT: GradientStrategy, OfflineStrategy {
     /// At least one pass, two images.
     public func validate() throws {
       try update.validate()
-      guard epochs >= 1 else { throw TTAError(.usage, "epochs: expected at least 1, got \(epochs)") }
+      try requireCount(epochs, "epochs")
       guard stepImages >= 2 else { throw TTAError(.usage, "step_images: expected at least 2, got \(stepImages)") }
       guard labelWeight.isFinite, labelWeight >= 0 else {
         throw TTAError(.usage, "label_weight: expected a number of at least 0, got \(labelWeight)")

@@ -36,7 +36,7 @@ public struct TTT: GradientStrategy {
     /// At least one view, a threshold from 0 to 1.
     public func validate() throws {
       try update.validate()
-      guard views >= 1 else { throw TTAError(.usage, "views: expected at least 1, got \(views)") }
+      try requireCount(views, "views")
       try requireShare(threshold, "threshold")
     }
   }

@@ -25,7 +25,7 @@ public struct Tent: GradientStrategy {
     /// At least one step.
     public func validate() throws {
       try update.validate()
-      guard steps >= 1 else { throw TTAError(.usage, "steps: expected at least 1, got \(steps)") }
+      try requireCount(steps, "steps")
     }
   }
   static let summary = Summary(

@@ -87,7 +87,7 @@ public struct ViDA: GradientStrategy {
     public func validate() throws {
       try update.validate()
       try branches.validate()
-      guard views >= 2 else { throw TTAError(.usage, "views: expected at least 2, got \(views)") }
+      try requireCount(views, "views", atLeast: 2)
       try requireShare(restore, "restore")
       guard dropout >= 0, dropout < 1 else { throw TTAError(.usage, "dropout: expected a number from 0 to below 1, got \(dropout)") }
       guard !perImage || dropout > 0 else {
