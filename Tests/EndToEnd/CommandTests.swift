@@ -56,6 +56,10 @@ struct CommandTests {
       ["adapt", "x.png", "--model", "shapes", "--set", "strategy.window=1e30"], "error: window: expected 1 to 1000000 images, got 1e+30",
       "hint: "
     ),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--set", "strategy.window=-1e30"], "error: window: expected 1 to 1000000 images, got -1e+30",
+      "hint: "
+    ),
     (["adapt", "x.png", "--model", "shapes", "--save-every", "0"], "error: --save-every 0: expected a number of at least 1", "hint: "),
     (["adapt", "x.png", "--model", "shapes", "--resume"], "error: --resume: expected a state to continue from", "hint: --state-in FILE"),
     (

@@ -131,7 +131,7 @@ public struct Registry: Sendable {
       guard let size = window.number, size == size.rounded() else {
         throw TTAError(.usage, "window: expected a number of images, got \(window)")
       }
-      guard size <= 1e6 else {
+      guard abs(size) <= 1e6 else {
         throw TTAError(.usage, "window: expected 1 to 1000000 images, got \(window)", hint: "as many as a batch should have")
       }
       strategy = try SlidingWindow(strategy, size: Int(size))
