@@ -15,6 +15,9 @@ struct MemoryPlanTests {
   static let streams = [
     ["tent", "--model", "shapes", "--batch", "300"],
     ["tent", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--batch", "24"],
+    // In parts.
+    ["tent", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--batch", "64"],
+    ["sar", "--architecture", "resnet50-gn", "--random-weights", "--input-size", "96", "--batch", "64", "--set", "strategy.factor=100"],
     // Weights of a mapped file give their memory back once they are packed.
     ["source", "--architecture", "resnet50", "--random-weights", "--batch", "1"],
     ["source", "--architecture", "resnet18", "--random-weights", "--batch", "1"],

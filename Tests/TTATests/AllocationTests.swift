@@ -7,8 +7,11 @@ import Testing
 
 @Suite struct AllocationTests {
   /// Bytes that one step of a warm stream allocates on the calling thread.
-  private func bytesPerStep(_ strategy: any AdaptationStrategy, _ model: Model, batch: Int, lowering: Lowering) throws -> Int {
+  private func bytesPerStep(_ strategy: any AdaptationStrategy, _ model: Model, batch: Int, lowering: Lowering, mostPartBytes: Int? = nil)
+    throws -> Int
+  {
     let executor = Executor(threads: 1, lowering: lowering)
+    executor.mostPartBytes = mostPartBytes
     var stream = try AdaptationRuntime(model, strategy)
     let images = Batch(Fixtures.images(batch, model))
     for _ in 0..<3 { _ = try stream.process(images, on: executor) }
@@ -37,6 +40,14 @@ import Testing
     let bytes = try bytesPerStep(strategy, model, batch: 4, lowering: .fast)
     let weights = model.graph.parameters.reduce(0) { $0 + $1.shape.elementCount * 4 }
     #expect(bytes < weights / 4, "\(bytes) bytes per step, \(weights) of weights")
+  }
+
+  /// In parts: the rows of each part, and the same joined.
+  @Test func partsAllocateOnlyWhatTheyHandOut() throws {
+    let model = try Fixtures.model("vit-post-norm-cifar")
+    let small = try bytesPerStep(Tent(), model, batch: 4, lowering: .fast, mostPartBytes: 1)
+    let large = try bytesPerStep(Tent(), model, batch: 36, lowering: .fast, mostPartBytes: 1)
+    #expect(Double(large - small) / 32 < 30_000, "\(small) and \(large) bytes per step")
   }
 
   @Test func memoryStaysFlat() throws {

@@ -16,6 +16,8 @@ public final class Executor {
   public let recomputation: Recomputation
   /// How factors of products with frozen weights are rounded.
   public let precision: Precision
+  /// In place of the bytes that a part of a batch may keep; nil leaves them what they are.
+  package var mostPartBytes: Int?
   /// Number of worker threads, the calling one included.
   public var threads: Int { pool.threads }
   let pool: WorkerPool
@@ -93,15 +95,16 @@ public final class Executor {
     try record(images, program, at: parameters, differentiating: .empty, options).output
   }
 
-  /// A forward that a backward may follow.
+  /// A forward that a backward may follow, which computes again what `recomputation` says; the executor's, unless given.
   public func record(
-    _ images: Tensor, _ program: Program, at parameters: Parameters, differentiating set: ParameterSet, _ options: ForwardOptions
+    _ images: Tensor, _ program: Program, at parameters: Parameters, differentiating set: ParameterSet, _ options: ForwardOptions,
+    recomputation: Recomputation? = nil
   ) throws(TTAError) -> Pass {
     guard images.shape.dimensions.dropFirst() == program.graph.inputShape.dimensions[...], images.shape.rank > 0 else {
       throw TTAError(.invalidData, "images: expected n×\(program.graph.inputShape), got \(images.shape)")
     }
     let parameters = try program.graph.applying(options.inputs, to: parameters)
-    let key = PlanKey(options, set, lowering, recomputation, precision, images: images.count)
+    let key = PlanKey(options, set, lowering, recomputation ?? self.recomputation, precision, images: images.count)
     let plan = try program.plan(for: key, images: max(1, images.count))
     try pool.reserve(scratchBytes: plan.scratchBytes)
     let region = try takeRegion(plan.arenaBytes)

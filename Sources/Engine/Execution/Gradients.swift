@@ -42,6 +42,11 @@ public struct Gradients: Sendable {
   /// True where every value is finite.
   public var isFinite: Bool { tensors.values.allSatisfy(\.isFinite) }
 
+  /// Multiplies all of them.
+  public mutating func scale(by factor: Float) {
+    for id in Array(tensors.keys) { update(id) { tensor in tensor.update { span in for i in span.indices { span[i] *= factor } } } }
+  }
+
   /// Adds a part of a parameter's gradient; its first one goes into a tensor of `spare`, where one is free.
   mutating func add(_ values: UnsafePointer<Float>, shape: Shape, to id: ParameterID, reusing spare: inout Gradients) {
     if tensors[id] == nil {

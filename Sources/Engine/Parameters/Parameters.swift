@@ -42,7 +42,7 @@ public struct Parameters: Sendable, Equatable {
   /// Gives back each element with probability `fraction`, 0 to 1, its value in `source`.
   ///
   /// Each tensor, in the order of the set, takes whole blocks of the random source from the next one that is untouched; element i draws word
-  /// i % 4 of block i / 4.
+  /// i % 4 of block i / 4. A source in a mapped file gives its memory back until the next time.
   public mutating func restore(
     from source: Parameters, fraction: Float, over set: ParameterSet, using random: inout RandomSource
   ) {
@@ -53,6 +53,7 @@ public struct Parameters: Sendable, Equatable {
       tensors[id.index].withMutablePointer {
         ck_restore($0, original, fraction, random.seed, block, RandomSource.domain, count)
       }
+      source[id].giveBackPages()
     }
   }
   /// Folds what a forward reported into the running statistics: running ← (1 − momentum) · running + momentum · batch.

@@ -9,6 +9,7 @@ public final class Program: Sendable {
   public let graph: Graph
   private let plans = Mutex<[PlanKey: Plan]>([:])
   private let packed = Mutex<[PackedKey: PackedWeights]>([:])
+  private let bytesPerImage = Mutex<[PlanKey: Int]>([:])
 
   /// Compiles nothing yet: plans are made when first needed and kept.
   public init(_ graph: Graph) { self.graph = graph }
@@ -19,6 +20,14 @@ public final class Program: Sendable {
     let plan = try Compiler.compile(graph, key, capacity: images)
     plans.withLock { $0[key] = plan }
     return plan
+  }
+
+  /// How many images, at least four, keep about so many bytes of arena together.
+  func imagesTogether(_ key: PlanKey, keeping bytes: Int) throws(TTAError) -> Int {
+    let known = bytesPerImage.withLock { $0[key] }
+    let each = if let known { known } else { try Compiler.compile(graph, key, capacity: 1).arenaBytes }
+    bytesPerImage.withLock { $0[key] = each }
+    return max(4, bytes / max(1, each))
   }
 
   /// Which convolution in which direction.
@@ -40,37 +49,46 @@ public struct PlanSummary: Codable, Hashable, Sendable {
   public let adaptationBytes: Int
   /// What a stream takes beside the program itself: all of these, with the arena.
   public var memoryBytes: Int { arenaBytes + weightBytes + packedBytes + scratchBytes + imageBytes + adaptationBytes }
+  /// Images that go through the steps together.
+  public let imagesTogether: Int
   /// What the steps do, in order.
   public let forward: [String], backward: [String]
 }
 extension Program {
   /// The summary of the plan that a pass with these options will use at these parameters. `copies` of the parameters in the set are kept beside the model, and
-  /// `networks` with values of their own answer forwards that nothing is learnt from.
+  /// `networks` with values of their own answer forwards that nothing is learnt from. `together`: images of a part, where the batch is learnt from in parts.
+  /// `readsSource`: values that copies replace stay in memory, those in a mapped file too unless they are packed.
   public func summary(
-    _ options: ForwardOptions, at parameters: Parameters, differentiating set: ParameterSet, images: Int, lowering: Lowering,
-    recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1,
-    copies: Int = 0, networks: Int = 0
+    _ options: ForwardOptions, at parameters: Parameters, differentiating set: ParameterSet, images: Int, together: Int? = nil,
+    lowering: Lowering, recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1,
+    copies: Int = 0, networks: Int = 0, readsSource: Bool = true
   ) throws(TTAError) -> PlanSummary {
-    let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision, images: images), images: images)
-    let bytes = plan.capacity == images ? plan : try Compiler.compile(graph, plan.key, capacity: images)
-    var packedBytes = bytes.packed.reduce(0) { $0 + $1.bytes }
+    let together = together ?? images
+    let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision, images: together), images: together)
+    let bytes = plan.capacity == together ? plan : try Compiler.compile(graph, plan.key, capacity: together)
+    var (arenaBytes, packedBytes) = (bytes.arenaBytes, bytes.packed.reduce(0) { $0 + $1.bytes })
+    var replaced = copies == 0 || readsSource ? [] : Set(set.ids)
     if networks > 0 {
       let answering = try Compiler.compile(
         graph, PlanKey(options, .empty, lowering, recomputation, precision, images: images), capacity: images)
+      arenaBytes = max(arenaBytes, answering.arenaBytes)
+      if copies > 0 { replaced.formUnion(answering.packedOnce.filter(set.contains)) }
       packedBytes += networks * answering.packed.reduce(0) { $0 + (set.contains($1.weight) ? $1.bytes : 0) }
     }
     return PlanSummary(
-      arenaBytes: bytes.arenaBytes, naiveBytes: bytes.naiveBytes,
-      weightBytes: residentBytes(of: parameters, in: bytes), packedBytes: packedBytes,
+      arenaBytes: arenaBytes, naiveBytes: bytes.naiveBytes,
+      weightBytes: residentBytes(of: parameters, in: bytes, without: replaced), packedBytes: packedBytes,
       scratchBytes: threads * bytes.scratchBytes, imageBytes: 4 * images * graph.inputShape.elementCount,
       adaptationBytes: copies * graph.parameters.reduce(0) { $0 + (set.contains($1.id) ? 4 * $1.shape.elementCount : 0) },
-      forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
+      imagesTogether: together, forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
   }
-  /// Bytes of the model's values that stay in memory, and of a mapped file's values while they are packed, where that is the peak.
-  private func residentBytes(of parameters: Parameters, in plan: Plan) -> Int {
+  /// Bytes of the model's values that stay in memory, all but those of `replaced` in a mapped file, and of a mapped file's values while they are packed, where
+  /// that is the peak.
+  private func residentBytes(of parameters: Parameters, in plan: Plan, without replaced: Set<ParameterID>) -> Int {
     var resident = 0, packedLater = 0, mostAbove = 0
     for info in graph.parameters {
-      resident += 4 * info.shape.elementCount - (plan.packedOnce.contains(info.id) ? parameters[info.id].mappedPageBytes : 0)
+      let isGivenBack = plan.packedOnce.contains(info.id) || replaced.contains(info.id)
+      resident += 4 * info.shape.elementCount - (isGivenBack ? parameters[info.id].mappedPageBytes : 0)
     }
     for (weight, bytes) in plan.packed.reversed() {
       if plan.packedOnce.contains(weight) { mostAbove = max(mostAbove, parameters[weight].mappedPageBytes - packedLater) }

@@ -93,6 +93,12 @@ public struct Tensor: Sendable {
     }
     return result
   }
+  /// Rows that lie next to each other; nothing is copied until a change.
+  public subscript(rows: Range<Int>) -> Tensor {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= count, "rows \(rows) of a tensor \(shape)")
+    let first = UnsafePointer(storage.pointer) + rows.lowerBound * rowElementCount
+    return Tensor(borrowing: first, shape: Shape([rows.count] + shape.dimensions.dropFirst()), owner: storage)
+  }
   /// The same values under another shape of as many elements; nothing is copied.
   public func reshaped(to shape: Shape) -> Tensor {
     precondition(shape.elementCount == elementCount, "a tensor \(self.shape) seen as \(shape)")
@@ -141,6 +147,8 @@ public struct Tensor: Sendable {
     guard !isKnownUniquelyReferenced(&storage) || storage.isBorrowed else { return }
     let copy = Storage(count: storage.count)
     copy.pointer.update(from: storage.pointer, count: storage.count)
+    // Who has a value of its own hardly reads the file again.
+    giveBackPages()
     storage = copy
   }
 }

@@ -27,6 +27,7 @@ public struct Learner: Component {
   /// Its parts, and the parameters to learn.
   public mutating func configure(_ setup: inout AdaptationSetup) throws {
     try setup.adapt(selection)
+    if sumsOverImages { setup.learnInParts() }
     // What moved, beside the source; gradients; moments.
     setup.keepCopies(2 + optimizer.keptPerValue)
     try objective.configure(&setup)
@@ -38,20 +39,25 @@ public struct Learner: Component {
   public mutating func weights(
     of output: Output, for batch: Batch, from earlier: [Float]? = nil, in context: inout AdaptationContext
   ) throws -> [Float] {
+    defer { for i in filters.indices { filters[i].didWeigh(in: context) } }
+    return try weightsOfPart(output, for: batch, from: earlier, in: &context)
+  }
+  /// The same for some images of a batch.
+  mutating func weightsOfPart(
+    _ output: Output, for batch: Batch, from earlier: [Float]?, in context: inout AdaptationContext
+  ) throws -> [Float] {
     var weights = earlier ?? [Float](repeating: 1, count: batch.count)
     for i in filters.indices { try filters[i].weigh(&weights, of: output, for: batch, in: &context) }
     return weights
   }
   /// Losses of the objective weighed and reduced, plus batch terms. Throws when not finite, before anything has changed.
   public func loss(of output: Output, weights: [Float]) throws -> Loss {
-    let losses = try objective.losses(of: output)
+    let terms = filters.compactMap { $0.batchTerm(of: output) }
+    return try Self.loss(objective.losses(of: output), weights: weights, divisor: reduction.divisor(for: weights), terms)
+  }
+  static func loss(_ losses: Losses, weights: [Float], divisor: Float, _ filterTerms: [BatchTerm]) throws -> Loss {
     let kept = weights.reduce(0) { $0 + ($1 != 0 ? 1 : 0) }
-    let terms = [losses.batchTerm].compactMap { $0 } + filters.compactMap { $0.batchTerm(of: output) }
-    let divisor: Float
-    switch reduction {
-    case .kept: divisor = Float(max(1, kept))
-    case .count(let count): divisor = Float(count)
-    }
+    let terms = [losses.batchTerm].compactMap { $0 } + filterTerms
     var value = 0.0
     var gradient = losses.logitGradients
     let width = gradient.rowElementCount
@@ -87,13 +93,11 @@ public struct Learner: Component {
   public mutating func learn(from batch: Batch, steps: Int = 1, in context: inout AdaptationContext) throws -> Prediction {
     for _ in 1..<max(1, steps) { _ = try learn(from: batch, in: &context) }
     try objective.prepare(for: batch, in: &context)
-    let pass = try context.record(batch.images)
-    let output = pass.output
-    var loss = try loss(of: output, weights: weights(of: output, for: batch, in: &context))
+    var (output, loss, gradients) = try differentiate(batch, in: &context)
     var prediction = objective.answer(for: output)
     prediction.weights = loss.weights
     guard !loss.isEmpty else { return prediction }
-    try step(context.gradients(of: pass, from: loss.gradient), for: &loss, in: &context)
+    try step(consume gradients, for: &loss, in: &context)
     prediction.loss = loss.value
     return prediction
   }

@@ -48,6 +48,16 @@ public struct AdaptationContext: ~Copyable {
   public func record(_ images: Tensor, with network: Parameters? = nil, _ options: ForwardOptions? = nil) throws -> Pass {
     try executor.record(images, program, at: network ?? parameters, differentiating: adapted, options ?? self.options)
   }
+  /// Images in parts that can be learnt from one after the other where the loss is a sum over images: few at a time keep less memory, and nothing has to be
+  /// computed again. Nil where all images of a batch have to stay together, since layers take statistics over them.
+  public func parts(of images: Tensor) throws -> [Range<Int>]? {
+    try executor.parts(of: images.count, program, differentiating: adapted, options)
+  }
+  /// A forward to learn from, of one of these parts.
+  public func record(part: Tensor, with network: Parameters? = nil) throws -> Pass {
+    try executor.record(
+      part, program, at: network ?? parameters, differentiating: adapted, options, recomputation: executor.recomputationInParts)
+  }
   /// The gradients of one pass.
   public func gradients(of pass: consuming Pass, from gradient: OutputGradient) throws -> Gradients {
     var gradients = Gradients()
@@ -57,6 +67,10 @@ public struct AdaptationContext: ~Copyable {
   /// The same, added to others: two views of a batch, many images, one step.
   public func accumulate(_ gradients: inout Gradients, of pass: consuming Pass, from gradient: OutputGradient) throws {
     try executor.backpropagate(pass, from: gradient, into: &gradients)
+  }
+  /// A gradient of zeros for everything that learns: a step with it moves momentum on.
+  var zeroGradients: Gradients {
+    Gradients(Dictionary(uniqueKeysWithValues: adapted.ids.map { ($0, Tensor(zeros: parameters[$0].shape)) }))
   }
   /// One optimiser step of the learning network. `Learner.step` adds the rules around it. Throws before anything changes
   /// where a gradient is not finite.

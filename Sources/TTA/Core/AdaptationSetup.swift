@@ -21,6 +21,10 @@ public struct AdaptationSetup: Sendable {
 
   /// Copies of the adapted parameters that the components keep, gradients and moments included; for the planned memory.
   public private(set) var keptCopies = 0
+  /// Whether components read the values that learning began from again and again.
+  private(set) var readsSource = false
+  /// Whether batches are learnt from in parts where layers allow it.
+  private(set) var learnsInParts = false
   /// Networks other than the learning one that answer forwards.
   public private(set) var otherNetworks = 0
 
@@ -30,7 +34,7 @@ public struct AdaptationSetup: Sendable {
   /// The setup of a model.
   public init(model: Model) { (self.model, original) = (model, model.parameters) }
   /// Whether a layer's values depend on the other images of a batch.
-  public var hasBatchNorm: Bool { model.graph.nodes.contains { ($0.operation as? any NormOperator)?.mixesImages == true } }
+  public var hasBatchNorm: Bool { model.graph.hasBatchNorm }
   /// Parameters to learn. Later calls add, or change the factor on the optimiser's learning rate.
   public mutating func adapt(_ selection: ParameterSelection, rate: Float = 1) throws {
     let set = try model.graph.resolve(selection)
@@ -42,6 +46,11 @@ public struct AdaptationSetup: Sendable {
   public mutating func keepCopies(_ count: Int = 1) { keptCopies += count }
   /// Says that a component asks other networks than the learning one, such as a teacher or the source. Only the planned memory depends on it.
   public mutating func askOtherNetworks(_ count: Int = 1) { otherNetworks += count }
+  /// Says that a component asks the source or averages with it, so that its values stay in memory beside those that learn. Only the planned memory depends
+  /// on it.
+  public mutating func readSource() { readsSource = true }
+  /// Says that batches are learnt from in parts where layers allow it. Only the planned memory depends on it.
+  mutating func learnInParts() { learnsInParts = true }
   /// A selection as a set to keep: for a teacher's second momentum, for a partial reset.
   public func resolve(_ selection: ParameterSelection) throws -> ParameterSet { try model.graph.resolve(selection) }
   /// The linear classifier, or an error that says why there is none.

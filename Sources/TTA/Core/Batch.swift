@@ -12,6 +12,8 @@ public struct Batch: Sendable {
   public init(_ images: Tensor, index: Int = 0) { (self.images, self.index) = (images, index) }
   /// Number of images.
   public var count: Int { images.count }
+  /// Images that lie next to each other; nothing is copied.
+  public subscript(rows: Range<Int>) -> Batch { Batch(images[rows], index: index + rows.lowerBound) }
   /// A copy of the chosen images.
   public subscript(rows: [Int]) -> Batch { Batch(images[rows], index: index) }
 }

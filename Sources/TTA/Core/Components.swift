@@ -32,6 +32,9 @@ public protocol Objective: Component {
   mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws
   /// Pure: the test kit differentiates it numerically.
   func losses(of output: Output) throws -> Losses
+  /// The same for some of the batch's images, where the loss of each depends on its own outputs alone and there is no batch term; nil, unless implemented,
+  /// where it does not. With it, batches of a network whose layers do not mix images are learnt from in parts: less memory, nothing computed again.
+  func part(_ images: Range<Int>) -> Self?
   /// After the step: a teacher's moving average.
   mutating func didStep(in context: inout AdaptationContext) throws
   /// What to say: CoTTA answers with its target.
@@ -42,6 +45,8 @@ public protocol Objective: Component {
 extension Objective {
   /// Nothing.
   public mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws {}
+  /// The whole batch is needed.
+  public func part(_ images: Range<Int>) -> Self? { nil }
   /// Nothing.
   public mutating func didStep(in context: inout AdaptationContext) throws {}
   /// The pass itself.
@@ -54,10 +59,19 @@ extension Objective {
 public protocol SampleFilter: Component {
   /// Scales weights, or sets them to 0.
   mutating func weigh(_ weights: inout [Float], of output: Output, for batch: Batch, in context: inout AdaptationContext) throws
+  /// True where an image's weight depends on that image and on earlier batches alone, so that a batch may come in parts, one call of `weigh` for each; false
+  /// unless implemented.
+  var judgesImagesAlone: Bool { get }
+  /// After the last image of a batch: what is counted per batch.
+  mutating func didWeigh(in context: borrowing AdaptationContext)
   /// A term that goes with the selection: wisdom of crowds keeps the whole batch diverse.
   func batchTerm(of output: Output) -> BatchTerm?
 }
 extension SampleFilter {
+  /// False.
+  public var judgesImagesAlone: Bool { false }
+  /// Nothing.
+  public mutating func didWeigh(in context: borrowing AdaptationContext) {}
   /// None.
   public func batchTerm(of output: Output) -> BatchTerm? { nil }
 }

@@ -50,4 +50,12 @@ public enum Reduction: Hashable, Codable, Sendable {
   case kept
   /// A fixed number: the images of a full batch.
   case count(Int)
+
+  /// What the sum of so weighed losses is divided by.
+  func divisor(for weights: [Float]) -> Float {
+    switch self {
+    case .kept: Float(max(1, weights.count { $0 != 0 }))
+    case .count(let count): Float(count)
+    }
+  }
 }

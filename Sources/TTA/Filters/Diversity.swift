@@ -27,9 +27,14 @@ public struct Diversity: SampleFilter {
   let options: Options
   /// The moving mean prediction; nil before anything was kept.
   public private(set) var mean: [Float]?
+  /// What was kept of the batch so far; nothing between batches, so that no checkpoint needs it.
+  private var kept: [[Double]] = []
+  private enum CodingKeys: String, CodingKey { case options, mean }
   /// A filter with a margin.
   public init(_ options: Options = Options()) { self.options = options }
-  /// Drops what resembles the mean, then moves the mean.
+  /// True: the mean moves after the batch.
+  public var judgesImagesAlone: Bool { true }
+  /// Drops what resembles the mean.
   public mutating func weigh(_ weights: inout [Float], of output: Output, for batch: Batch, in context: inout AdaptationContext) {
     let probabilities = rows(of: output.probabilities)
     if let mean {
@@ -38,13 +43,16 @@ public struct Diversity: SampleFilter {
         weights[i] = 0
       }
     }
-    let kept = weights.indices.filter { weights[$0] != 0 }
+    for i in weights.indices where weights[i] != 0 { kept.append(probabilities[i]) }
+  }
+  /// Moves the mean towards what was kept.
+  public mutating func didWeigh(in context: borrowing AdaptationContext) {
     if !kept.isEmpty {
-      let batchMean = meanRow(kept.map { probabilities[$0] }).map(Float.init)
+      let batchMean = meanRow(kept).map(Float.init)
       mean = mean.map { old in zip(old, batchMean).map { 0.9 * $0 + 0.1 * $1 } } ?? batchMean
+      kept = []
     }
-    context.observe(
-      "moving-probability",
-      Tensor(mean ?? [Float](repeating: 0, count: output.logits.rowElementCount), shape: [output.logits.rowElementCount]))
+    let classes = context.graph.classCount
+    context.observe("moving-probability", Tensor(mean ?? [Float](repeating: 0, count: classes), shape: [classes]))
   }
 }

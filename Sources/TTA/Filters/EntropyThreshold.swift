@@ -28,6 +28,8 @@ public struct EntropyThreshold: SampleFilter {
   let options: Options
   /// A filter with a threshold.
   public init(_ options: Options = Options()) { self.options = options }
+  /// True.
+  public var judgesImagesAlone: Bool { true }
   /// Drops what is not certain enough.
   public func weigh(_ weights: inout [Float], of output: Output, for batch: Batch, in context: inout AdaptationContext) {
     let threshold = options.factor * Float(log(Double(output.logits.rowElementCount)))

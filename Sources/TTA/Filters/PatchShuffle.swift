@@ -34,6 +34,8 @@ public struct PatchShuffle: SampleFilter {
   package var recorded: [[[Int]]] = []
   /// A filter with its options.
   public init(_ options: Options = Options()) { self.options = options }
+  /// True; recorded permutations are those of whole batches.
+  public var judgesImagesAlone: Bool { recorded.isEmpty }
   /// Refuses images whose sides the grid does not divide.
   public func configure(_ setup: inout AdaptationSetup) throws {
     let shape = setup.model.graph.inputShape

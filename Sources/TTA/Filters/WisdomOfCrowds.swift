@@ -27,6 +27,13 @@ public struct WisdomOfCrowds: SampleFilter {
   let options: Options
   /// A filter with a diversity weight.
   public init(_ options: Options = Options()) { self.options = options }
+  /// The source, again and again.
+  public func configure(_ setup: inout AdaptationSetup) {
+    setup.askOtherNetworks()
+    setup.readSource()
+  }
+  /// True where no term keeps the batch diverse.
+  public var judgesImagesAlone: Bool { options.diversity == 0 }
   /// One forward of the source model.
   public func weigh(_ weights: inout [Float], of output: Output, for batch: Batch, in context: inout AdaptationContext) throws {
     let source = try context.forward(batch.images, with: context.source)

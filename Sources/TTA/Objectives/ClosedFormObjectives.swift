@@ -9,6 +9,8 @@ public import Engine
 public struct ConservativeEntropy: Objective {
   /// No options.
   public init() {}
+  /// Each image has its own loss.
+  public func part(_ images: Range<Int>) -> Self? { self }
   /// One loss and one gradient row per image.
   public func losses(of output: Output) -> Losses { LossFunctions.conservativeEntropy(output.logits) }
 }
@@ -20,6 +22,8 @@ public struct ConservativeEntropy: Objective {
 public struct SoftLikelihoodRatio: Objective {
   /// No options.
   public init() {}
+  /// Each image has its own loss.
+  public func part(_ images: Range<Int>) -> Self? { self }
   /// One loss and one gradient row per image.
   public func losses(of output: Output) -> Losses { LossFunctions.softLikelihoodRatio(output.logits) }
 }
@@ -44,6 +48,8 @@ public struct ConjugatePolynomial: Objective {
   let epsilon: Float
   /// The objective for a source loss.
   public init(_ options: Options = Options()) { epsilon = options.epsilon }
+  /// Each image has its own loss.
+  public func part(_ images: Range<Int>) -> Self? { self }
   /// One loss and one gradient row per image.
   public func losses(of output: Output) -> Losses { LossFunctions.conjugatePolynomial(output.logits, epsilon: Double(epsilon)) }
 }
@@ -68,6 +74,8 @@ public struct GeneralizedCrossEntropy: Objective {
   let q: Float
   /// The objective with an exponent.
   public init(_ options: Options = Options()) { q = options.q }
+  /// Each image has its own loss.
+  public func part(_ images: Range<Int>) -> Self? { self }
   /// One loss and one gradient row per image.
   public func losses(of output: Output) -> Losses { LossFunctions.generalizedCrossEntropy(output.logits, q: Double(q)) }
 }

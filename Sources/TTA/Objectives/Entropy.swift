@@ -9,6 +9,8 @@ import Foundation
 public struct Entropy: Objective {
   /// No options.
   public init() {}
+  /// Each image has its own loss.
+  public func part(_ images: Range<Int>) -> Self? { self }
   /// One entropy and one gradient row per image.
   public func losses(of output: Output) -> Losses {
     let logs = logSoftmax(output.logits)

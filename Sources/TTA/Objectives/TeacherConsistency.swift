@@ -53,7 +53,9 @@ public struct TeacherConsistency: Objective {
   /// A teacher; the source beside it where confidences are asked for.
   public mutating func configure(_ setup: inout AdaptationSetup) {
     setup.keepCopies()
-    setup.askOtherNetworks(options.threshold > 0 && options.threshold <= 1 ? 2 : 1)
+    let asksSource = options.threshold > 0 && options.threshold <= 1
+    setup.askOtherNetworks(asksSource ? 2 : 1)
+    if asksSource { setup.readSource() }
   }
   /// The teacher's target for the batch.
   public mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws {
@@ -73,6 +75,12 @@ public struct TeacherConsistency: Objective {
         try context.forward(augmentation.view(view, of: batch.images, using: &context.random, on: context.executor), with: teacher).logits
       }
       : try context.forward(batch.images, with: teacher).logits
+  }
+  /// The same with the targets of some images.
+  public func part(_ images: Range<Int>) -> Self? {
+    var part = self
+    part.target = target?[images]
+    return part
   }
   /// One loss and one gradient row per image; the target is constant.
   public func losses(of output: Output) throws -> Losses {

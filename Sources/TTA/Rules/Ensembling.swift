@@ -22,6 +22,8 @@ public struct WeightEnsembling: UpdateRule {
   let options: Options
   /// A rule with its share.
   public init(_ options: Options = Options()) { self.options = options }
+  /// The source, again and again.
+  public func configure(_ setup: inout AdaptationSetup) { setup.readSource() }
   /// Mixes after a step.
   public func didStep(for loss: Loss, in context: inout AdaptationContext) {
     context.parameters.interpolate(toward: context.source, by: 1 - options.momentum, over: context.adapted)
@@ -66,7 +68,10 @@ public struct KalmanEnsembling: UpdateRule {
     return (rounded, rounded * predicted)
   }
   /// A hidden model.
-  public mutating func configure(_ setup: inout AdaptationSetup) { setup.keepCopies() }
+  public mutating func configure(_ setup: inout AdaptationSetup) {
+    setup.keepCopies()
+    setup.readSource()
+  }
   /// Moves the hidden model and mixes.
   public mutating func didStep(for loss: Loss, in context: inout AdaptationContext) {
     let count = context.adapted.ids.reduce(0) { $0 + context.parameters[$1].elementCount }

@@ -27,7 +27,7 @@ public struct AdaptationRuntime: Sendable {
   let origin: AdaptationState
   private let program: Program, options: ForwardOptions, rates: RateScales
   private let smallestBatch: Int, smallestBatchReason: String
-  private let keptCopies: Int, otherNetworks: Int
+  private let keptCopies: Int, otherNetworks: Int, learnsInParts: Bool, readsSource: Bool
 
   /// Configures the strategy on the model; throws what cannot work. Nothing is compiled yet: see `warmUp`.
   public init(_ model: Model, _ strategy: any AdaptationStrategy, guard watch: (any StreamGuard)? = nil, seed: UInt64 = 1) throws {
@@ -49,7 +49,8 @@ public struct AdaptationRuntime: Sendable {
     (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
     // A guard keeps a good state: all but the gradients once more.
     keptCopies = watch == nil ? setup.keptCopies : max(0, 2 * setup.keptCopies - 1)
-    otherNetworks = setup.otherNetworks
+    (otherNetworks, learnsInParts) = (setup.otherNetworks, setup.learnsInParts)
+    readsSource = setup.readsSource || watch != nil
     var watch = watch
     try watch?.configure(&setup)
     origin = AdaptationState(
@@ -188,11 +189,12 @@ public struct AdaptationRuntime: Sendable {
 
   /// What one step of this stream will take for batches of the given size: arena, buffers, steps. Compiles the plan.
   public func planSummary(batchSize: Int, on executor: Executor) throws -> PlanSummary {
-    try program.summary(
-      options, at: origin.parameters, differentiating: adapted, images: batchSize, lowering: executor.lowering,
-      recomputation: executor.recomputation,
-      precision: executor.precision, threads: executor.threads, copies: keptCopies,
-      networks: otherNetworks)
+    let parts = learnsInParts ? try executor.parts(of: batchSize, program, differentiating: adapted, options) : nil
+    return try program.summary(
+      options, at: origin.parameters, differentiating: adapted, images: batchSize, together: parts?.first?.count,
+      lowering: executor.lowering,
+      recomputation: parts == nil ? executor.recomputation : executor.recomputationInParts, precision: executor.precision,
+      threads: executor.threads, copies: keptCopies, networks: otherNetworks, readsSource: readsSource)
   }
   private func lend(_ executor: Executor) -> AdaptationContext {
     AdaptationContext(

@@ -64,19 +64,13 @@ public struct SAR: BatchLearner {
   /// Gradient here, gradient at the neighbour, a step with the second one.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     try learner.objective.prepare(for: batch, in: &context)
-    let here = try context.record(batch.images)
-    let output = here.output
-    let reliable = try learner.weights(of: output, for: batch, in: &context)
-    let climb = try context.gradients(of: here, from: learner.loss(of: output, weights: reliable).gradient)
+    let here = try learner.differentiate(batch, in: &context)
+    let neighbour = context.parameters.displaced(along: here.gradients, by: rho)
+    var (_, loss, gradients) = try learner.differentiate(batch, at: neighbour, from: here.loss.weights, in: &context)
+    try learner.step(loss.isEmpty ? context.zeroGradients : consume gradients, for: &loss, in: &context)
 
-    let there = try context.record(batch.images, with: context.parameters.displaced(along: climb, by: rho))
-    let outputThere = there.output
-    let weights = try learner.weights(of: outputThere, for: batch, from: reliable, in: &context)
-    var loss = try learner.loss(of: outputThere, weights: weights)
-    try learner.step(context.gradients(of: there, from: loss.gradient), for: &loss, in: &context)
-
-    var prediction = learner.objective.answer(for: output)
-    prediction.weights = weights
+    var prediction = learner.objective.answer(for: here.output)
+    prediction.weights = loss.weights
     if !loss.isEmpty {
       prediction.loss = loss.value
       average = average.map { 0.9 * $0 + 0.1 * loss.value } ?? loss.value

@@ -266,6 +266,12 @@ struct BranchedConsistency: Objective {
     setFactors(in: &context)
     target = try context.forward(batch.images, with: teacher).logits
   }
+  /// The same with the targets of some images.
+  func part(_ images: Range<Int>) -> Self? {
+    var part = self
+    part.target = target?[images]
+    return part
+  }
   func losses(of output: Output) throws -> Losses {
     guard let target else { throw TTAError(.internal, "a loss before its target was prepared") }
     return LossFunctions.consistency(output.logits, target: target, symmetric: options.symmetric)

@@ -63,7 +63,8 @@ struct InspectCommand: AsyncParsableCommand {
     table.lines.forEach { Console.result("  " + $0) }
     if let plan = report.plan {
       Console.result(
-        "plan for batches of \(batch): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))")
+        "plan for batches of \(batch)\(plan.imagesTogether < batch ? ", \(plan.imagesTogether) images at a time" : ""): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))"
+      )
       let parts = [
         ("weights", plan.weightBytes), ("packed weights", plan.packedBytes), ("scratch", plan.scratchBytes), ("images", plan.imageBytes),
         ("copies that adaptation keeps", plan.adaptationBytes),

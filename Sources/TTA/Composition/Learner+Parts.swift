@@ -1,0 +1,57 @@
+// One pass over a batch and its gradients, a few images at a time where nothing depends on the others.
+
+import Engine
+
+extension Learner {
+  /// Whether the loss is a sum over images that are judged one by one.
+  var sumsOverImages: Bool { objective.part(0..<0) != nil && filters.allSatisfy(\.judgesImagesAlone) }
+
+  /// What a network says about a batch, the loss of that, and the loss's gradients; none where the loss is empty. `earlier` are weights to start from.
+  ///
+  /// Where the loss is a sum over images and no layer mixes them, the images come in parts: the gradients of all parts are added, then divided as one
+  /// pass's would be. The results differ from those of one pass in the order of the sums alone.
+  mutating func differentiate(
+    _ batch: Batch, at network: Parameters? = nil, from earlier: [Float]? = nil, in context: inout AdaptationContext
+  ) throws -> (output: Output, loss: Loss, gradients: Gradients) {
+    let parts = sumsOverImages ? try context.parts(of: batch.images) : nil
+    if let parts, parts.count > 1 { return try differentiate(batch, parts, at: network, from: earlier, in: &context) }
+    let pass = parts == nil ? try context.record(batch.images, with: network) : try context.record(part: batch.images, with: network)
+    let output = pass.output
+    let loss = try loss(of: output, weights: weights(of: output, for: batch, from: earlier, in: &context))
+    return (output, loss, loss.isEmpty ? Gradients() : try context.gradients(of: pass, from: loss.gradient))
+  }
+  private mutating func differentiate(
+    _ batch: Batch, _ parts: [Range<Int>], at network: Parameters?, from earlier: [Float]?, in context: inout AdaptationContext
+  ) throws -> (output: Output, loss: Loss, gradients: Gradients) {
+    var (outputs, losses, gradients) = ([Output](), [Loss](), Gradients())
+    defer { for i in filters.indices { filters[i].didWeigh(in: context) } }
+    for rows in parts {
+      guard let objective = objective.part(rows) else { throw TTAError(.internal, "an objective that has a part of some images only") }
+      let pass = try context.record(part: batch.images[rows], with: network)
+      let output = pass.output
+      let weights = try weightsOfPart(output, for: batch[rows], from: earlier.map { Array($0[rows]) }, in: &context)
+      let loss = try Self.loss(objective.losses(of: output), weights: weights, divisor: 1, [])
+      // Of images that were all left out there is nothing to learn.
+      if !loss.isEmpty { try context.accumulate(&gradients, of: pass, from: loss.gradient) }
+      outputs.append(output)
+      losses.append(loss)
+    }
+    let weights = losses.flatMap(\.weights)
+    let factor = 1 / reduction.divisor(for: weights)
+    gradients.scale(by: factor)
+    var gradient = losses.compactMap { $0.gradient.taps[.logits] }.joined()
+    gradient.update { span in for i in span.indices { span[i] *= factor } }
+    let loss = Loss(
+      value: Float(losses.reduce(0.0) { $0 + Double($1.value) } * Double(factor)), weights: weights,
+      gradient: OutputGradient([.logits: gradient]), isEmpty: losses.allSatisfy(\.isEmpty))
+    return (outputs.joined(), loss, gradients)
+  }
+}
+
+extension [Output] {
+  /// The rows of all outputs after each other.
+  fileprivate func joined() -> Output {
+    let taps = (first?.taps ?? [:]).keys.map { tap in (tap, compactMap { $0.taps[tap] }.joined()) }
+    return Output(logits: map(\.logits).joined(), taps: Dictionary(uniqueKeysWithValues: taps))
+  }
+}
