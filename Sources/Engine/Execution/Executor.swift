@@ -149,32 +149,39 @@ public final class Executor {
     return Output(logits: logits, taps: taps, moments: moments)
   }
 
-  /// The backward of a pass, added to `gradients`. Throws for a gradient of a tap that the pass did not hand out.
+  /// The backward of a pass, added to `gradients`. Images of which no output has a gradient leave the pass before, where no layer mixes images and nobody asked
+  /// for gradients of images: what is kept of the others moves together. Throws for a gradient of a tap that the pass did not hand out.
   public func backpropagate(
     _ pass: consuming Pass, from gradient: OutputGradient, into gradients: inout Gradients
   ) throws(TTAError) {
     let plan = pass.plan
     let base = pass.region.memory.base
-    let count = pass.images.count
-    work.backwards += 1
-    work.backwardImages += count
     for tap in gradient.taps.keys where !plan.key.taps.contains(tap) {
       throw TTAError(.internal, "a gradient of \"\(tap.name)\", which the pass did not hand out")
     }
     for case let seed? in plan.seeds {
+      guard let tensor = gradient.taps[seed.tap], tensor.elementCount != pass.images.count * seed.count else { continue }
+      throw TTAError(.internal, "gradient of \"\(seed.tap.name)\": expected \(pass.images.count)×\(seed.count), got \(tensor.shape)")
+    }
+    let rows = pass.rowsWithGradient(gradient)
+    if let rows { pass.gather(rows, on: pool) }
+    let images = if let rows, plan.backwardReadsImages { pass.images[rows] } else { pass.images }
+    let count = rows?.count ?? pass.images.count
+    work.backwards += 1
+    work.backwardImages += count
+    for case let seed? in plan.seeds {
       let target = (base + plan.places.offsets[seed.buffer.index]).assumingMemoryBound(to: Float.self)
-      if let tensor = gradient.taps[seed.tap] {
-        guard tensor.elementCount == count * seed.count else {
-          throw TTAError(.internal, "gradient of \"\(seed.tap.name)\": expected \(count)×\(seed.count), got \(tensor.shape)")
-        }
-        tensor.withPointer { target.update(from: $0, count: count * seed.count) }
-      } else {
+      guard let tensor = gradient.taps[seed.tap] else {
         target.update(repeating: 0, count: count * seed.count)
+        continue
+      }
+      tensor.withPointer { source in
+        for slot in 0..<count { (target + slot * seed.count).update(from: source + (rows?[slot] ?? slot) * seed.count, count: seed.count) }
       }
     }
     let (program, parameters, statistics) = (pass.program, pass.parameters, pass.options.statistics)
     if spare.program !== program { spare = (program, Gradients()) }
-    pass.images.withPointer { input in
+    images.withPointer { input in
       let frame = Frame(
         places: plan.backwardPlaces, program: program, images: count, firstImage: 0, statistics: statistics, input: input, base: base,
         parameters: parameters, pool: pool)

@@ -54,21 +54,22 @@ public struct LowRankPair: DifferentiableOperator {
     if call.inputShapes[0].rank == 3 { return forwardPlanes(call) }
     let width = call.inputShapes[0].dimensions.last ?? 1
     let rows = call.images * positions(call.inputShapes[0])
+    // Both maps' values of a position lie next to each other.
     var inner = call.keptPerImage
     for map in 0..<2 {
       let (down, up, factor) = (call.parameters[2 * map], call.parameters[2 * map + 1], call.parameters[4][map])
       ck_gemm(
-        call.pool.handle, CK_NORMAL, CK_TRANSPOSED, rows, ranks[map], width, call.inputs[0], width, down, width, inner, ranks[map], nil,
-        false)
-      scale(inner, factor, rows * ranks[map])
+        call.pool.handle, CK_NORMAL, CK_TRANSPOSED, rows, ranks[map], width, call.inputs[0], width, down, width, inner, rankSum, nil, false)
+      scale(inner, factor, rows: rows, of: ranks[map], step: rankSum)
       ck_gemm(
-        call.pool.handle, CK_NORMAL, CK_TRANSPOSED, rows, outputs, ranks[map], inner, ranks[map], up, ranks[map], call.output, outputs, nil,
+        call.pool.handle, CK_NORMAL, CK_TRANSPOSED, rows, outputs, ranks[map], inner, rankSum, up, ranks[map], call.output, outputs, nil,
         map == 1)
-      inner += rows * ranks[map]
+      inner += ranks[map]
     }
   }
-  private func scale(_ values: UnsafeMutablePointer<Float>, _ factor: Float, _ count: Int) {
-    if factor != 1 { for i in 0..<count { values[i] *= factor } }
+  private func scale(_ values: UnsafeMutablePointer<Float>, _ factor: Float, rows: Int, of width: Int, step: Int) {
+    guard factor != 1 else { return }
+    for row in 0..<rows { for i in row * step..<row * step + width { values[i] *= factor } }
   }
   /// Image by image: channels are rows.
   private func forwardPlanes(_ call: borrowing OperatorCall) {
@@ -82,7 +83,7 @@ public struct LowRankPair: DifferentiableOperator {
         ck_gemm(
           nil, CK_NORMAL, CK_NORMAL, ranks[map], places, channels, parameters[2 * map], channels, columns, places, inner, places, nil, false
         )
-        scale(inner, parameters[4][map], ranks[map] * places)
+        scale(inner, parameters[4][map], rows: ranks[map], of: places, step: places)
         ck_gemm(
           nil, CK_NORMAL, CK_NORMAL, outputs, places, ranks[map], parameters[2 * map + 1], ranks[map], inner, places,
           y + image * outputs * places, places, nil, map == 1)
@@ -117,19 +118,18 @@ public struct LowRankPair: DifferentiableOperator {
     for map in 0..<2 {
       let (down, up, factor) = (call.call.parameters[2 * map], call.call.parameters[2 * map + 1], call.call.parameters[4][map])
       if let gradient = call.parameterGradients[2 * map + 1] {
-        ck_gemm(pool, CK_TRANSPOSED, CK_NORMAL, outputs, ranks[map], rows, gy, outputs, inner, ranks[map], gradient, ranks[map], nil, false)
+        ck_gemm(pool, CK_TRANSPOSED, CK_NORMAL, outputs, ranks[map], rows, gy, outputs, inner, rankSum, gradient, ranks[map], nil, false)
       }
-      ck_gemm(pool, CK_NORMAL, CK_NORMAL, rows, ranks[map], outputs, gy, outputs, up, ranks[map], inner, ranks[map], nil, false)
-      scale(inner, factor, rows * ranks[map])
+      ck_gemm(pool, CK_NORMAL, CK_NORMAL, rows, ranks[map], outputs, gy, outputs, up, ranks[map], inner, rankSum, nil, false)
+      scale(inner, factor, rows: rows, of: ranks[map], step: rankSum)
       if let gradient = call.parameterGradients[2 * map] {
         ck_gemm(
-          pool, CK_TRANSPOSED, CK_NORMAL, ranks[map], width, rows, inner, ranks[map], call.call.inputs[0], width, gradient, width, nil,
-          false)
+          pool, CK_TRANSPOSED, CK_NORMAL, ranks[map], width, rows, inner, rankSum, call.call.inputs[0], width, gradient, width, nil, false)
       }
       if let gradient = call.inputGradients[0] {
-        ck_gemm(pool, CK_NORMAL, CK_NORMAL, rows, width, ranks[map], inner, ranks[map], down, width, gradient, width, nil, map == 1)
+        ck_gemm(pool, CK_NORMAL, CK_NORMAL, rows, width, ranks[map], inner, rankSum, down, width, gradient, width, nil, map == 1)
       }
-      inner += rows * ranks[map]
+      inner += ranks[map]
     }
     clearFactors(call)
   }
@@ -159,7 +159,7 @@ public struct LowRankPair: DifferentiableOperator {
         ck_gemm(
           nil, CK_TRANSPOSED, CK_NORMAL, ranks[map], places, outputs, parameters[2 * map + 1], ranks[map], gy + image * outputs * places,
           places, inner(image, map), places, nil, false)
-        scale(inner(image, map), parameters[4][map], ranks[map] * places)
+        scale(inner(image, map), parameters[4][map], rows: ranks[map], of: places, step: places)
       }
       guard let gx, let scratch else { return }
       let target = stride == 1 ? gx + image * shape.elementCount : scratch.assumingMemoryBound(to: Float.self)

@@ -4,7 +4,7 @@ internal import CKernels
 
 /// Memory an operator needs beyond inputs and output.
 public struct OperatorMemory: Sendable {
-  /// Floats per image that the forward leaves for the backward.
+  /// Floats per image that the forward leaves for the backward, those of an image next to each other: others may have left when the backward comes.
   public var keptPerImage = 0
   /// Doubles per batch that the forward leaves for the backward.
   public var keptPerBatch = 0
@@ -46,7 +46,7 @@ public struct OperatorCall: ~Copyable {
   public let parameters: UnsafeBufferPointer<UnsafePointer<Float>>
   /// n rows to write.
   public let output: UnsafeMutablePointer<Float>
-  /// n × `keptPerImage` floats that a backward finds again.
+  /// n rows of `keptPerImage` floats, one for each image, that a backward finds again.
   public let keptPerImage: UnsafeMutablePointer<Float>
   /// `keptPerBatch` doubles that a backward finds again.
   public let keptPerBatch: UnsafeMutablePointer<Double>

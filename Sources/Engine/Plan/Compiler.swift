@@ -326,12 +326,14 @@ final class Compiler {
     live(seeds.compactMap { $0?.buffer }, at: forwardEnd)
     for (step, touched) in backward.touches.enumerated() { live(touched, at: forwardEnd + 1 + step) }
     if let gradient = imageValue.gradient { live([gradient], at: forwardEnd + 1 + backward.steps.count) }
+    let kept = buffers.indices.filter { buffers[$0].first < forwardEnd && forwardEnd < buffers[$0].last && buffers[$0].bytesPerImage > 0 }
     return Plan(
       key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again,
       scratchBytes: scratchBytes,
       packed: fusion?.keptPacked ?? [], packedOnce: fusion?.packedOnce ?? [], outputs: outputs, seeds: seeds,
       completedGradients: backward.placing(parameterGradients) { $0.buffer },
-      imageGradient: imageValue.gradient, moments: moments)
+      imageGradient: imageValue.gradient, kept: kept.map(BufferID.init(index:)),
+      backwardReadsImages: backward.touches.contains { $0.contains(.images) }, moments: moments)
   }
   /// Lets steps run a few images at a time where they alone use what they hand each other.
   private func group(handedOutOrIn elsewhere: Set<BufferID>) {

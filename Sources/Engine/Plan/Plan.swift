@@ -54,6 +54,9 @@ final class Plan: Sendable {
   /// Behind each step of the backward, the gradients of parameters that are complete.
   let completedGradients: [[ParameterGradient]]
   let imageGradient: BufferID?
+  /// What the forward leaves of each image for the backward.
+  let kept: [BufferID]
+  let backwardReadsImages: Bool
   let moments: [MomentSource]
 
   /// Where a norm layer's moments are found after a forward.
@@ -71,7 +74,8 @@ final class Plan: Sendable {
     again: [BufferID: BufferID], scratchBytes: Int, packed: [(weight: ParameterID, bytes: Int)], packedOnce: Set<ParameterID>,
     outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
     seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
-    completedGradients: [[ParameterGradient]], imageGradient: BufferID?, moments: [MomentSource]
+    completedGradients: [[ParameterGradient]], imageGradient: BufferID?, kept: [BufferID], backwardReadsImages: Bool,
+    moments: [MomentSource]
   ) {
     (self.key, self.capacity, self.forward, self.backward) = (key, capacity, forward, backward)
     let (offsets, arenaBytes) = MemoryPlanner.place(buffers, images: capacity)
@@ -82,6 +86,7 @@ final class Plan: Sendable {
     (self.scratchBytes, self.packed, self.packedOnce) = (scratchBytes, packed, packedOnce)
     (self.outputs, self.seeds) = (outputs, seeds)
     (self.completedGradients, self.imageGradient, self.moments) = (completedGradients, imageGradient, moments)
+    (self.kept, self.backwardReadsImages) = (kept, backwardReadsImages)
   }
 }
 

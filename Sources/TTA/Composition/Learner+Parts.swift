@@ -6,12 +6,31 @@ extension Learner {
   /// Whether the loss is a sum over images that are judged one by one.
   var sumsOverImages: Bool { objective.part(0..<0) != nil && filters.allSatisfy(\.judgesImagesAlone) }
 
-  /// What a network says about a batch, the loss of that, and the loss's gradients; none where the loss is empty. `earlier` are weights to start from.
+  /// What a network says about a batch, the loss of that, and the loss's gradients; none where the loss is empty.
   ///
   /// Where the loss is a sum over images and no layer mixes them, the images come in parts: the gradients of all parts are added, then divided as one
   /// pass's would be. The results differ from those of one pass in the order of the sums alone.
   mutating func differentiate(
-    _ batch: Batch, at network: Parameters? = nil, from earlier: [Float]? = nil, in context: inout AdaptationContext
+    _ batch: Batch, at network: Parameters? = nil, in context: inout AdaptationContext
+  ) throws -> (output: Output, loss: Loss, gradients: Gradients) {
+    try differentiate(batch, at: network, from: nil, in: &context)
+  }
+  /// Loss and gradients once more, at a network near by, from the images that a loss had kept: the others are not looked at where nothing depends on them.
+  mutating func differentiate(
+    _ batch: Batch, at network: Parameters, keptBy earlier: Loss, in context: inout AdaptationContext
+  ) throws -> (loss: Loss, gradients: Gradients) {
+    if earlier.isEmpty { return (earlier, Gradients()) }
+    let kept = earlier.kept
+    guard kept.count < batch.count, sumsOverImages, try context.parts(of: batch.images) != nil else {
+      let (_, loss, gradients) = try differentiate(batch, at: network, from: earlier.weights, in: &context)
+      return (loss, gradients)
+    }
+    var (_, loss, gradients) = try differentiate(batch[kept], at: network, from: kept.map { earlier.weights[$0] }, in: &context)
+    loss.spread(over: kept, of: batch.count)
+    return (loss, gradients)
+  }
+  private mutating func differentiate(
+    _ batch: Batch, at network: Parameters?, from earlier: [Float]?, in context: inout AdaptationContext
   ) throws -> (output: Output, loss: Loss, gradients: Gradients) {
     let parts = sumsOverImages ? try context.parts(of: batch.images) : nil
     if let parts, parts.count > 1 { return try differentiate(batch, parts, at: network, from: earlier, in: &context) }
@@ -45,6 +64,25 @@ extension Learner {
       value: Float(losses.reduce(0.0) { $0 + Double($1.value) } * Double(factor)), weights: weights,
       gradient: OutputGradient([.logits: gradient]), isEmpty: losses.allSatisfy(\.isEmpty))
     return (outputs.joined(), loss, gradients)
+  }
+}
+
+extension Loss {
+  /// The loss of some images as one of more images, the others of which weigh nothing.
+  fileprivate mutating func spread(over rows: [Int], of images: Int) {
+    var spread = [Float](repeating: 0, count: images)
+    for (row, weight) in zip(rows, weights) { spread[row] = weight }
+    weights = spread
+    gradient.taps = gradient.taps.mapValues { tensor in
+      let width = tensor.rowElementCount
+      var result = Tensor(zeros: Shape([images] + tensor.shape.dimensions.dropFirst()))
+      tensor.withSpan { from in
+        result.update { to in
+          for (slot, row) in rows.enumerated() { for i in 0..<width { to[row * width + i] = from[slot * width + i] } }
+        }
+      }
+      return result
+    }
   }
 }
 

@@ -66,7 +66,7 @@ public struct SAR: BatchLearner {
     try learner.objective.prepare(for: batch, in: &context)
     let here = try learner.differentiate(batch, in: &context)
     let neighbour = context.parameters.displaced(along: here.gradients, by: rho)
-    var (_, loss, gradients) = try learner.differentiate(batch, at: neighbour, from: here.loss.weights, in: &context)
+    var (loss, gradients) = try learner.differentiate(batch, at: neighbour, keptBy: here.loss, in: &context)
     try learner.step(loss.isEmpty ? context.zeroGradients : consume gradients, for: &loss, in: &context)
 
     var prediction = learner.objective.answer(for: here.output)

@@ -119,7 +119,9 @@ struct ConvolutionsComputedAgain {
         next.removeFirst()
         let transient = candidate.step.source.transient.map { compiler.buffer(fixedBytes: compiler.buffers[$0.index].fixedBytes) }
         let again = candidate.step.computedAgain(packingInto: transient)
-        result.append(again, touching: (candidate.inputs + again.epilogue.touched + [transient].compactMap { $0 }).map { places[$0] ?? $0 })
+        result.append(
+          again,
+          touching: (candidate.step.keptOperand.touched + again.epilogue.touched + [transient].compactMap { $0 }).map { places[$0] ?? $0 })
       }
       result.append(step, touching: backward.touches[index].map { places[$0] ?? $0 })
     }
