@@ -2,6 +2,7 @@
 #include "cevaluation.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,3 +41,9 @@ static long status_bytes(const char *name) {
 }
 long ce_peak_memory(void) { return status_bytes("VmHWM:"); }
 long ce_resident_memory(void) { return status_bytes("VmRSS:"); }
+
+void ce_give_back_large_blocks(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+#endif
+}

@@ -1,6 +1,7 @@
 // The commands of tta as a library, so that a user's package can have them with components of its own.
 
 import ArgumentParser
+import CEvaluation
 import CKernels
 import Engine
 import Foundation
@@ -13,6 +14,7 @@ public enum TTACommandLine {
 
   /// Parses the command line, runs one command and ends the process. Components of `registry` have names on the command line.
   public static func run(_ registry: Registry = .builtIn) async -> Never {
+    ce_give_back_large_blocks()
     let code = await run(registry, arguments: Array(CommandLine.arguments.dropFirst()))
     exit(code)
   }

@@ -25,6 +25,15 @@ struct MemoryPlanTests {
     ["shot", "--architecture", "resnet18", "--random-weights", "--input-size", "64", "--batch", "16"],
     ["cotta", "--architecture", "resnet18", "--random-weights", "--input-size", "64", "--batch", "16", "--set", "strategy.views=2"],
     ["vida", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--batch", "8", "--set", "strategy.views=2"],
+    // Views of a batch, two passes at a time, a memory of images, views of an image, supports.
+    [
+      "cotta", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--input-size", "96", "--batch", "150", "--set",
+      "strategy.views=2",
+    ],
+    ["roid", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--input-size", "96", "--batch", "64"],
+    ["note", "--architecture", "cifar-resnet20", "--random-weights", "--batch", "64"],
+    ["memo", "--architecture", "resnet18", "--random-weights", "--input-size", "96", "--batch", "1"],
+    ["t3a", "--architecture", "vit-tiny-patch16-224", "--random-weights", "--batch", "8"],
   ]
   /// Three batches: learnt weights are others at each, and what was packed of earlier ones must not stay.
   @Test(arguments: streams) func thePeakIsAsPlanned(_ stream: [String]) throws {

@@ -11,7 +11,7 @@ import Testing
     throws -> Int
   {
     let executor = Executor(threads: 1, lowering: lowering)
-    executor.mostPartBytes = mostPartBytes
+    if let mostPartBytes { executor.mostPartBytes = mostPartBytes }
     var stream = try AdaptationRuntime(model, strategy)
     let images = Batch(Fixtures.images(batch, model))
     for _ in 0..<3 { _ = try stream.process(images, on: executor) }

@@ -41,6 +41,9 @@ void ce_end_with_parent(int parent);
 void ce_reset_peak_memory(void);
 /// Largest resident size since the last reset, in bytes; 0 where the system does not say.
 long ce_peak_memory(void);
+/// Lets blocks of 4 MB and more, such as views of a batch, go back to the system when they are freed, in place of leaving holes between others: what a stream takes is
+/// then what is planned. With glibc alone.
+void ce_give_back_large_blocks(void);
 /// Bytes of memory that the process occupies now.
 long ce_resident_memory(void);
 

@@ -109,6 +109,7 @@ typedef struct {
   int nesterov;
   int first;  // the velocity is set, not accumulated
 } ck_sgd_settings;
+// Without momentum there is no velocity, and NULL will do.
 void ck_sgd(const ck_sgd_settings *settings, float *x, const float *gradient, float *velocity, size_t n);
 
 #endif

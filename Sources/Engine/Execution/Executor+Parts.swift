@@ -1,9 +1,6 @@
 // Batches whose images are learnt from a few at a time.
 
 extension Executor {
-  /// Bytes that a part of a batch keeps for its backward.
-  private static let partBytes = 512 << 20
-
   /// The images of a batch in parts, for a loss that is a sum over images: one part is recorded and differentiated after the other, and their gradients are
   /// added. As many images go together as keep 512 MB, so that nothing has to be computed again, but at least four, since weights are packed for each part.
   /// Their sizes are as even as can be and depend on the network, the way it runs and the number of images, never on threads.
@@ -14,7 +11,7 @@ extension Executor {
   ) throws(TTAError) -> [Range<Int>]? {
     guard program.graph.treatsImagesAlone(options.statistics), images > 0 else { return nil }
     let key = PlanKey(options, set, lowering, recomputationInParts, precision, images: 2)
-    let most = try program.imagesTogether(key, keeping: mostPartBytes ?? Self.partBytes)
+    let most = try program.imagesTogether(key, keeping: mostPartBytes)
     let count = (images + most - 1) / most
     // The largest first, so that a plan has room for all of them.
     func start(_ part: Int) -> Int { (part * images + count - 1) / count }

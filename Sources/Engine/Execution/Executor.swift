@@ -16,8 +16,8 @@ public final class Executor {
   public let recomputation: Recomputation
   /// How factors of products with frozen weights are rounded.
   public let precision: Precision
-  /// In place of the bytes that a part of a batch may keep; nil leaves them what they are.
-  package var mostPartBytes: Int?
+  /// Bytes that a part of a batch may keep for its backward.
+  package var mostPartBytes = 512 << 20
   /// Number of worker threads, the calling one included.
   public var threads: Int { pool.threads }
   let pool: WorkerPool

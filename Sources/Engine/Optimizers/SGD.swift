@@ -30,6 +30,7 @@ public struct SGD: Optimizer {
       let shape = gradient.shape
       parameters.update(id) { tensor in
         tensor.withMutablePointer { values in
+          guard momentum != 0 else { return gradient.withPointer { ck_sgd(&settings, values, $0, nil, shape.elementCount) } }
           velocity.update(id, shape: shape) { v in gradient.withPointer { ck_sgd(&settings, values, $0, v, shape.elementCount) } }
         }
       }

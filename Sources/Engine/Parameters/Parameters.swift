@@ -35,9 +35,13 @@ public struct Parameters: Sendable, Equatable {
       tensors[id.index].withMutablePointer { ck_interpolate($0, other.pointer(id), weight, count) }
     }
   }
-  /// Overwrites in place where the storage is ours, else shares it: resets of a part.
+  /// Overwrites in place where nobody else holds the memory, else shares the other's: resets of a part. Values in a mapped file give its memory back.
   public mutating func copy(from other: Parameters, over set: ParameterSet) {
-    for id in set.ids { tensors[id.index] = other.tensors[id.index] }
+    for id in set.ids { tensors[id.index].become(other.tensors[id.index]) }
+  }
+  /// Copies values that are shared with others into memory of their own, as the first change would.
+  public mutating func separate(_ set: ParameterSet) {
+    for id in set.ids { tensors[id.index].makeUnique() }
   }
   /// Gives back each element with probability `fraction`, 0 to 1, its value in `source`.
   ///

@@ -44,7 +44,7 @@ final class Plan: Sendable {
   /// Of each worker.
   let scratchBytes: Int
   /// Packed weights that the program keeps.
-  let packed: [(weight: ParameterID, bytes: Int)]
+  let packed: [PackedWeight]
   /// Weights that no step reads once they are packed.
   let packedOnce: Set<ParameterID>
   /// Plain rows handed out, in the order of the key's taps.
@@ -59,6 +59,11 @@ final class Plan: Sendable {
   let backwardReadsImages: Bool
   let moments: [MomentSource]
 
+  /// What is packed of a weight for a convolution.
+  struct PackedWeight: Sendable {
+    let key: Program.PackedKey, weight: ParameterID, bytes: Int
+  }
+
   /// Where a norm layer's moments are found after a forward.
   struct MomentSource: Sendable {
     let node: Int, buffer: BufferID, channels: Int, positions: Int
@@ -71,7 +76,7 @@ final class Plan: Sendable {
 
   init(
     key: PlanKey, capacity: Int, forward: [any PlanStep], backward: [any PlanStep], buffers: [PlannedBuffer],
-    again: [BufferID: BufferID], scratchBytes: Int, packed: [(weight: ParameterID, bytes: Int)], packedOnce: Set<ParameterID>,
+    again: [BufferID: BufferID], scratchBytes: Int, packed: [PackedWeight], packedOnce: Set<ParameterID>,
     outputs: [(tap: Tap, buffer: BufferID, shape: Shape)],
     seeds: [(tap: Tap, buffer: BufferID, count: Int)?],
     completedGradients: [[ParameterGradient]], imageGradient: BufferID?, kept: [BufferID], backwardReadsImages: Bool,

@@ -43,43 +43,49 @@ public final class Program: Sendable {
 public struct PlanSummary: Codable, Hashable, Sendable {
   /// Bytes of arena, and what separate buffers would take.
   public let arenaBytes: Int, naiveBytes: Int
-  /// Bytes of the model's values (those in a mapped file that nobody reads once they are packed count only while they are), of weights that are kept in the order of the kernels, of all workers' scratch, and of a batch of images.
+  /// Bytes of the model's values (those in a mapped file that nobody reads once they are packed count only while they are), of weights that are kept in the order of the kernels, of all workers' scratch, and of images: the batch, views, those that are kept.
   public let weightBytes: Int, packedBytes: Int, scratchBytes: Int, imageBytes: Int
   /// Bytes of what adaptation keeps beside the model: the parameters that moved, gradients, the optimiser's moments, a teacher.
   public let adaptationBytes: Int
   /// What a stream takes beside the program itself: all of these, with the arena.
   public var memoryBytes: Int { arenaBytes + weightBytes + packedBytes + scratchBytes + imageBytes + adaptationBytes }
-  /// Images that go through the steps together.
+  /// Images that are learnt from together.
   public let imagesTogether: Int
   /// What the steps do, in order.
   public let forward: [String], backward: [String]
 }
 extension Program {
-  /// The summary of the plan that a pass with these options will use at these parameters. `copies` of the parameters in the set are kept beside the model, and
-  /// `networks` with values of their own answer forwards that nothing is learnt from. `together`: images of a part, where the batch is learnt from in parts.
-  /// `readsSource`: values that copies replace stay in memory, those in a mapped file too unless they are packed.
+  /// The summary of the plan that a pass with these options will use at these parameters, and of what adaptation demands beside it. `together`: images of a part,
+  /// where the batch is learnt from in parts.
   public func summary(
     _ options: ForwardOptions, at parameters: Parameters, differentiating set: ParameterSet, images: Int, together: Int? = nil,
     lowering: Lowering, recomputation: Recomputation = .automatic, precision: Precision = .single, threads: Int = 1,
-    copies: Int = 0, networks: Int = 0, readsSource: Bool = true
+    demand: MemoryDemand = MemoryDemand()
   ) throws(TTAError) -> PlanSummary {
-    let together = together ?? images
-    let plan = try plan(for: PlanKey(options, set, lowering, recomputation, precision, images: together), images: together)
+    let together = together ?? demand.learntImages ?? images
+    let plan = try plan(
+      for: PlanKey(demand.learningOptions ?? options, set, lowering, recomputation, precision, images: together), images: together)
     let bytes = plan.capacity == together ? plan : try Compiler.compile(graph, plan.key, capacity: together)
-    var (arenaBytes, packedBytes) = (bytes.arenaBytes, bytes.packed.reduce(0) { $0 + $1.bytes })
-    var replaced = copies == 0 || readsSource ? [] : Set(set.ids)
-    if networks > 0 {
+    var (arenaBytes, packedBytes) = (demand.passes * bytes.arenaBytes, bytes.packed.reduce(0) { $0 + $1.bytes })
+    var replaced = demand.copies == 0 || demand.readsSource ? [] : Set(set.ids)
+    if demand.otherNetworks > 0 || demand.learntImages != nil {
+      let answered = demand.answeredImages ?? images
       let answering = try Compiler.compile(
-        graph, PlanKey(options, .empty, lowering, recomputation, precision, images: images), capacity: images)
+        graph, PlanKey(options, .empty, lowering, recomputation, precision, images: answered), capacity: answered)
       arenaBytes = max(arenaBytes, answering.arenaBytes)
-      if copies > 0 { replaced.formUnion(answering.packedOnce.filter(set.contains)) }
-      packedBytes += networks * answering.packed.reduce(0) { $0 + (set.contains($1.weight) ? $1.bytes : 0) }
+      if demand.copies > 0 { replaced.formUnion(answering.packedOnce.filter(set.contains)) }
+      let known = Set(bytes.packed.map(\.key))
+      for packed in answering.packed {
+        packedBytes += set.contains(packed.weight) ? demand.otherNetworks * packed.bytes : known.contains(packed.key) ? 0 : packed.bytes
+      }
     }
     return PlanSummary(
       arenaBytes: arenaBytes, naiveBytes: bytes.naiveBytes,
       weightBytes: residentBytes(of: parameters, in: bytes, without: replaced), packedBytes: packedBytes,
-      scratchBytes: threads * bytes.scratchBytes, imageBytes: 4 * images * graph.inputShape.elementCount,
-      adaptationBytes: copies * graph.parameters.reduce(0) { $0 + (set.contains($1.id) ? 4 * $1.shape.elementCount : 0) },
+      scratchBytes: threads * bytes.scratchBytes,
+      imageBytes: 4 * (images * (1 + demand.batches) + demand.images) * graph.inputShape.elementCount,
+      adaptationBytes: demand.bytes
+        + demand.copies * graph.parameters.reduce(0) { $0 + (set.contains($1.id) ? 4 * $1.shape.elementCount : 0) },
       imagesTogether: together, forward: bytes.forward.map(\.label), backward: bytes.backward.map(\.label))
   }
   /// Bytes of the model's values that stay in memory, all but those of `replaced` in a mapped file, and of a mapped file's values while they are packed, where
@@ -90,9 +96,9 @@ extension Program {
       let isGivenBack = plan.packedOnce.contains(info.id) || replaced.contains(info.id)
       resident += 4 * info.shape.elementCount - (isGivenBack ? parameters[info.id].mappedPageBytes : 0)
     }
-    for (weight, bytes) in plan.packed.reversed() {
-      if plan.packedOnce.contains(weight) { mostAbove = max(mostAbove, parameters[weight].mappedPageBytes - packedLater) }
-      packedLater += bytes
+    for packed in plan.packed.reversed() {
+      if plan.packedOnce.contains(packed.weight) { mostAbove = max(mostAbove, parameters[packed.weight].mappedPageBytes - packedLater) }
+      packedLater += packed.bytes
     }
     return resident + mostAbove
   }

@@ -143,7 +143,18 @@ public struct Tensor: Sendable {
   func giveBackPages() { storage.file?.giveBack(bytes) }
   /// True while nobody else holds the storage.
   var isUnique: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
-  private mutating func makeUnique() {
+  /// Takes another's values: in place where nobody else holds the storage, else by sharing the other's.
+  mutating func become(_ other: Tensor) {
+    guard storage !== other.storage else { return }
+    guard shape == other.shape, isUnique, !storage.isBorrowed else {
+      self = other
+      return
+    }
+    withMutablePointer { target in other.withPointer { target.update(from: $0, count: other.elementCount) } }
+    other.giveBackPages()
+  }
+  /// Copies the values where somebody else holds the storage.
+  mutating func makeUnique() {
     guard !isKnownUniquelyReferenced(&storage) || storage.isBorrowed else { return }
     let copy = Storage(count: storage.count)
     copy.pointer.update(from: storage.pointer, count: storage.count)

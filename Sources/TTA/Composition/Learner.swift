@@ -29,7 +29,7 @@ public struct Learner: Component {
     try setup.adapt(selection)
     if sumsOverImages { setup.learnInParts() }
     // What moved, beside the source; gradients; moments.
-    setup.keepCopies(2 + optimizer.keptPerValue)
+    setup.memory.copies += 2 + optimizer.keptPerValue
     try objective.configure(&setup)
     for i in filters.indices { try filters[i].configure(&setup) }
     for i in rules.indices { try rules[i].configure(&setup) }

@@ -19,14 +19,10 @@ public struct AdaptationSetup: Sendable {
   /// Why a smaller batch is refused.
   public var smallestBatchReason = ""
 
-  /// Copies of the adapted parameters that the components keep, gradients and moments included; for the planned memory.
-  public private(set) var keptCopies = 0
-  /// Whether components read the values that learning began from again and again.
-  private(set) var readsSource = false
+  /// What components take beside one pass over a batch: each adds its own. Only the planned memory depends on it.
+  public var memory = MemoryDemand()
   /// Whether batches are learnt from in parts where layers allow it.
   private(set) var learnsInParts = false
-  /// Networks other than the learning one that answer forwards.
-  public private(set) var otherNetworks = 0
 
   /// The parameters of the model as it was given, which prepared files belong to.
   let original: Parameters
@@ -41,14 +37,6 @@ public struct AdaptationSetup: Sendable {
     adapted = adapted.union(set)
     for id in set.ids { rates[id] = rate }
   }
-  /// Says that a component keeps copies of the adapted parameters: a teacher one, an optimiser one for each of its moments. Only the planned memory
-  /// depends on it.
-  public mutating func keepCopies(_ count: Int = 1) { keptCopies += count }
-  /// Says that a component asks other networks than the learning one, such as a teacher or the source. Only the planned memory depends on it.
-  public mutating func askOtherNetworks(_ count: Int = 1) { otherNetworks += count }
-  /// Says that a component asks the source or averages with it, so that its values stay in memory beside those that learn. Only the planned memory depends
-  /// on it.
-  public mutating func readSource() { readsSource = true }
   /// Says that batches are learnt from in parts where layers allow it. Only the planned memory depends on it.
   mutating func learnInParts() { learnsInParts = true }
   /// A selection as a set to keep: for a teacher's second momentum, for a partial reset.

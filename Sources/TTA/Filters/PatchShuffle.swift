@@ -38,6 +38,8 @@ public struct PatchShuffle: SampleFilter {
   public var judgesImagesAlone: Bool { recorded.isEmpty }
   /// Refuses images whose sides the grid does not divide.
   public func configure(_ setup: inout AdaptationSetup) throws {
+    // The images still in play, and the same shuffled.
+    setup.memory.batches += 2
     let shape = setup.model.graph.inputShape
     guard shape[1] % options.grid == 0, shape[2] % options.grid == 0 else {
       throw TTAError(

@@ -29,8 +29,8 @@ public struct WisdomOfCrowds: SampleFilter {
   public init(_ options: Options = Options()) { self.options = options }
   /// The source, again and again.
   public func configure(_ setup: inout AdaptationSetup) {
-    setup.askOtherNetworks()
-    setup.readSource()
+    setup.memory.otherNetworks += 1
+    setup.memory.readsSource = true
   }
   /// True where no term keeps the batch diverse.
   public var judgesImagesAlone: Bool { options.diversity == 0 }

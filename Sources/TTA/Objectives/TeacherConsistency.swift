@@ -52,14 +52,16 @@ public struct TeacherConsistency: Objective {
   }
   /// A teacher; the source beside it where confidences are asked for.
   public mutating func configure(_ setup: inout AdaptationSetup) {
-    setup.keepCopies()
+    setup.memory.copies += 1
     let asksSource = options.threshold > 0 && options.threshold <= 1
-    setup.askOtherNetworks(asksSource ? 2 : 1)
-    if asksSource { setup.readSource() }
+    setup.memory.otherNetworks += asksSource ? 2 : 1
+    if asksSource { setup.memory.readsSource = true }
+    // A view.
+    setup.memory.batches += 1
   }
   /// The teacher's target for the batch.
   public mutating func prepare(for batch: Batch, in context: inout AdaptationContext) throws {
-    let teacher = self.teacher ?? context.source.withNormScales(times: initialTeacherGain, in: context.graph)
+    let teacher = self.teacher ?? context.newTeacher(gain: initialTeacherGain)
     self.teacher = teacher
     // A threshold that no confidence reaches, or that all do, needs no anchor.
     var averages = options.threshold > 1
@@ -108,4 +110,17 @@ func meanLogits(_ count: Int, _ logits: (Int) throws -> Tensor) rethrows -> Tens
     tensor.withSpan { span in for i in span.indices { sums[i] += Double(span[i]) } }
   }
   return Tensor(sums.map { Float($0 / Double(count)) }, shape: shape)
+}
+
+extension AdaptationContext {
+  /// A teacher at its start: the source's values, with memory of their own where they will move, so that what is packed of them is replaced at each step from the
+  /// first one on. `gain` is a factor on norm scales.
+  func newTeacher(gain: Float) -> Parameters {
+    var teacher = source
+    teacher.separate(adapted)
+    for info in graph.parameters where gain != 1 && info.role == .normScale {
+      teacher.update(info.id) { $0.update { span in for i in span.indices { span[i] *= gain } } }
+    }
+    return teacher
+  }
 }

@@ -23,7 +23,7 @@ public struct WeightEnsembling: UpdateRule {
   /// A rule with its share.
   public init(_ options: Options = Options()) { self.options = options }
   /// The source, again and again.
-  public func configure(_ setup: inout AdaptationSetup) { setup.readSource() }
+  public func configure(_ setup: inout AdaptationSetup) { setup.memory.readsSource = true }
   /// Mixes after a step.
   public func didStep(for loss: Loss, in context: inout AdaptationContext) {
     context.parameters.interpolate(toward: context.source, by: 1 - options.momentum, over: context.adapted)
@@ -69,8 +69,8 @@ public struct KalmanEnsembling: UpdateRule {
   }
   /// A hidden model.
   public mutating func configure(_ setup: inout AdaptationSetup) {
-    setup.keepCopies()
-    setup.readSource()
+    setup.memory.copies += 1
+    setup.memory.readsSource = true
   }
   /// Moves the hidden model and mixes.
   public mutating func didStep(for loss: Loss, in context: inout AdaptationContext) {

@@ -27,7 +27,7 @@ public struct AdaptationRuntime: Sendable {
   let origin: AdaptationState
   private let program: Program, options: ForwardOptions, rates: RateScales
   private let smallestBatch: Int, smallestBatchReason: String
-  private let keptCopies: Int, otherNetworks: Int, learnsInParts: Bool, readsSource: Bool
+  private let memory: MemoryDemand, learnsInParts: Bool
 
   /// Configures the strategy on the model; throws what cannot work. Nothing is compiled yet: see `warmUp`.
   public init(_ model: Model, _ strategy: any AdaptationStrategy, guard watch: (any StreamGuard)? = nil, seed: UInt64 = 1) throws {
@@ -47,10 +47,13 @@ public struct AdaptationRuntime: Sendable {
     self.program = setup.isEdited ? Program(setup.model.graph) : program
     (options, adapted, rates) = (setup.options, setup.adapted, setup.rates)
     (smallestBatch, smallestBatchReason) = (setup.smallestBatch, setup.smallestBatchReason)
-    // A guard keeps a good state: all but the gradients once more.
-    keptCopies = watch == nil ? setup.keptCopies : max(0, 2 * setup.keptCopies - 1)
-    (otherNetworks, learnsInParts) = (setup.otherNetworks, setup.learnsInParts)
-    readsSource = setup.readsSource || watch != nil
+    var memory = setup.memory
+    if watch != nil {
+      // A guard keeps a good state: all but the gradients once more.
+      memory.copies = max(0, 2 * memory.copies - 1)
+      memory.readsSource = true
+    }
+    (self.memory, learnsInParts) = (memory, setup.learnsInParts)
     var watch = watch
     try watch?.configure(&setup)
     origin = AdaptationState(
@@ -194,7 +197,7 @@ public struct AdaptationRuntime: Sendable {
       options, at: origin.parameters, differentiating: adapted, images: batchSize, together: parts?.first?.count,
       lowering: executor.lowering,
       recomputation: parts == nil ? executor.recomputation : executor.recomputationInParts, precision: executor.precision,
-      threads: executor.threads, copies: keptCopies, networks: otherNetworks, readsSource: readsSource)
+      threads: executor.threads, demand: memory)
   }
   private func lend(_ executor: Executor) -> AdaptationContext {
     AdaptationContext(

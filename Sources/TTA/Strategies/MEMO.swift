@@ -61,7 +61,11 @@ public struct MEMO: GradientStrategy {
       setup.options.statistics = .blended(batchWeight: 1 / Float(options.prior + 1), variance: .unbiased, constant: true)
     }
     try learner.configure(&setup)
-    setup.askOtherNetworks()
+    // The network after its step.
+    setup.memory.otherNetworks += 1
+    (setup.memory.learntImages, setup.memory.answeredImages) = (options.views, 1)
+    // The views one by one, and as a batch.
+    setup.memory.images += 2 * options.views
   }
   /// Views, a step, an answer, and back; image by image.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {

@@ -71,6 +71,9 @@ public struct NOTE: GradientStrategy {
       }
     }
     try learner.configure(&setup)
+    (setup.memory.learntImages, setup.memory.learningOptions) = (options.memory, setup.options.with(.batch))
+    // The memory, and its images as a batch.
+    setup.memory.images += 2 * options.memory
     memory = ClassReservoir(capacity: options.memory, classes: setup.model.graph.classCount)
   }
   /// Answers up to the next update, updates, and so on.

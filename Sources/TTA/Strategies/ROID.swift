@@ -62,6 +62,14 @@ public struct ROID: BatchLearner {
       rules: [ensembling])
     (self.augmentation, self.consistency, divisor) = (augmentation, consistency, batchSize)
   }
+  /// Statistics of the batch, and two passes at a time.
+  public mutating func configure(_ setup: inout AdaptationSetup) throws {
+    setup.useBatchStatistics()
+    try learner.configure(&setup)
+    guard consistency else { return }
+    // The images that the filter left, and their view.
+    (setup.memory.passes, setup.memory.batches) = (2, setup.memory.batches + 2)
+  }
   /// Two passes, one loss, one step.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     if divisor == 0 { divisor = batch.count }

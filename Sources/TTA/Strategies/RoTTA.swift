@@ -62,8 +62,11 @@ public struct RoTTA: GradientStrategy {
   public mutating func configure(_ setup: inout AdaptationSetup) throws {
     try setup.requireBatchNorm(for: "rotta")
     try learner.configure(&setup)
-    setup.keepCopies()
-    setup.askOtherNetworks()
+    setup.memory.copies += 1
+    setup.memory.otherNetworks += 1
+    (setup.memory.learntImages, setup.memory.learningOptions) = (options.memory, setup.options.with(statistics))
+    // The memory, its images as a batch, and their view.
+    setup.memory.images += 3 * options.memory
     memory = CategoryBalancedMemory(capacity: options.memory, classes: setup.model.graph.classCount)
   }
   /// The teacher answers; images enter the memory one by one; each full round is an update.
@@ -86,12 +89,13 @@ public struct RoTTA: GradientStrategy {
     Prediction(try context.forward(batch.images, with: teacher ?? context.source, context.options.with(.stored)))
   }
 
+  private var statistics: NormStatistics { .blended(batchWeight: options.alpha, variance: .biased, constant: false) }
   /// One update over the memory.
   private mutating func learn(in context: inout AdaptationContext) throws -> Float? {
     guard let content = memory?.content, !content.isEmpty else { return nil }
     context.observe("memory-positions", Tensor(content.map { Float($0.position) }, shape: [content.count]))
     let images = content.map(\.image).joined()
-    var options = context.options.with(.blended(batchWeight: self.options.alpha, variance: .biased, constant: false))
+    var options = context.options.with(statistics)
     options.reportsMoments = true
     var teacher = self.teacher ?? context.source
     self.teacher = nil

@@ -61,6 +61,12 @@ public struct SAR: BatchLearner {
     freshOptimizer = learner.optimizer
     (rho, level, keepsAverage) = (options.rho, options.level, options.keepsAverage)
   }
+  /// Statistics of the batch, and a neighbour beside what is learnt.
+  public mutating func configure(_ setup: inout AdaptationSetup) throws {
+    setup.useBatchStatistics()
+    try learner.configure(&setup)
+    setup.memory.copies += 1
+  }
   /// Gradient here, gradient at the neighbour, a step with the second one.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     try learner.objective.prepare(for: batch, in: &context)

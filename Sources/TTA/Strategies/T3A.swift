@@ -32,6 +32,8 @@ public struct T3A: AdaptationStrategy {
   }
   let keep: Int
   private var supports: [[Support]] = []
+  /// The direction of each class's supports; nil before the first batch.
+  private var centroids: Tensor?
   private var classifierWeight: ParameterID?, classifierBias: ParameterID?
 
   /// T3A with the given options.
@@ -41,22 +43,39 @@ public struct T3A: AdaptationStrategy {
     let classifier = try setup.classifier()
     (classifierWeight, classifierBias) = (classifier.weight, classifier.bias)
     setup.options.taps.insert(.features)
+    // The classifier's rows as supports, their centroids, and their products with each other twice.
+    let shape = setup.model.graph.parameters[classifier.weight.index].shape
+    setup.memory.bytes += 8 * shape.elementCount + 8 * shape[0] * shape[0]
   }
   /// One forward; supports grow and are cut; centroids answer.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     let output = try context.forward(batch.images)
     guard let features = output.features else { throw TTAError(.internal, "t3a: no features") }
-    if supports.isEmpty { supports = initialSupports(context) }
     let (labels, entropies) = (output.labels, output.entropies)
+    var changed = Set(labels)
+    if supports.isEmpty { supports = initialSupports(context) }
+    if centroids == nil { changed = Set(supports.indices) }
     for row in 0..<batch.count { supports[labels[row]].append(Support(feature: features[[row]], entropy: entropies[row])) }
-    cut()
-    return Prediction(.logits(scores(features, supports, context)), features: features)
+    var directions = centroids ?? Tensor(zeros: [supports.count, features.rowElementCount])
+    centroids = nil
+    for label in changed.sorted() {
+      cut(label)
+      direct(&directions, label, supports[label])
+    }
+    centroids = directions
+    return Prediction(.logits(scores(features, directions, context)), features: features)
   }
   /// The centroids as they are.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     let output = try context.forward(batch.images)
     guard let features = output.features else { throw TTAError(.internal, "t3a: no features") }
-    return Prediction(.logits(scores(features, supports.isEmpty ? initialSupports(context) : supports, context)), features: features)
+    var directions = centroids ?? Tensor(zeros: [0, features.rowElementCount])
+    if centroids == nil {
+      let supports = supports.isEmpty ? initialSupports(context) : supports
+      directions = Tensor(zeros: [supports.count, features.rowElementCount])
+      for label in supports.indices { direct(&directions, label, supports[label]) }
+    }
+    return Prediction(.logits(scores(features, directions, context)), features: features)
   }
 
   /// The classifier's rows, each filed under the class that the classifier gives it.
@@ -68,36 +87,34 @@ public struct T3A: AdaptationStrategy {
       logits.update { span in for i in span.indices { span[i] += bias[i % bias.count] } }
     }
     let rows = Output(logits: logits)
+    let entropies = rows.entropies
     var result: [[Support]] = Array(repeating: [], count: weight.count)
-    for (row, label) in rows.labels.enumerated() { result[label].append(Support(feature: weight[[row]], entropy: rows.entropies[row])) }
+    for (row, label) in rows.labels.enumerated() { result[label].append(Support(feature: weight[[row]], entropy: entropies[row])) }
     return result
   }
-  private mutating func cut() {
-    guard keep > 0 else { return }
-    for label in supports.indices where supports[label].count > keep {
-      // Stable: earlier ones first at ties.
-      let order = supports[label].indices.sorted { a, b in
-        let (left, right) = (supports[label][a].entropy, supports[label][b].entropy)
-        return left != right ? left < right : a < b
-      }
-      supports[label] = order.prefix(keep).map { supports[label][$0] }
+  private mutating func cut(_ label: Int) {
+    guard keep > 0, supports[label].count > keep else { return }
+    // Stable: earlier ones first at ties.
+    let order = supports[label].indices.sorted { a, b in
+      let (left, right) = (supports[label][a].entropy, supports[label][b].entropy)
+      return left != right ? left < right : a < b
     }
+    supports[label] = order.prefix(keep).map { supports[label][$0] }
   }
-  private func scores(_ features: Tensor, _ supports: [[Support]], _ context: borrowing AdaptationContext) -> Tensor {
-    let width = features.rowElementCount
-    var centroids = Tensor(zeros: [supports.count, width])
-    centroids.update { span in
-      for (label, members) in supports.enumerated() {
-        var sum = [Double](repeating: 0, count: width)
-        for support in members {
-          let values = support.feature.values
-          let norm = max(values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot(), 1e-12)
-          for k in 0..<width { sum[k] += Double(values[k]) / norm }
-        }
-        let norm = max(sum.reduce(0) { $0 + $1 * $1 }.squareRoot(), 1e-12)
-        for k in 0..<width { span[label * width + k] = Float(sum[k] / norm) }
+  /// Writes the direction of a class's supports.
+  private func direct(_ directions: inout Tensor, _ label: Int, _ members: [Support]) {
+    let width = directions.rowElementCount
+    var sum = [Double](repeating: 0, count: width)
+    for support in members {
+      support.feature.withSpan { values in
+        let norm = max(values.indices.reduce(0.0) { $0 + Double(values[$1]) * Double(values[$1]) }.squareRoot(), 1e-12)
+        for k in 0..<width { sum[k] += Double(values[k]) / norm }
       }
     }
-    return context.executor.products(ofRows: features.reshaped(to: [features.count, width]), withRows: centroids)
+    let norm = max(sum.reduce(0) { $0 + $1 * $1 }.squareRoot(), 1e-12)
+    directions.update { span in for k in 0..<width { span[label * width + k] = Float(sum[k] / norm) } }
+  }
+  private func scores(_ features: Tensor, _ directions: Tensor, _ context: borrowing AdaptationContext) -> Tensor {
+    context.executor.products(ofRows: features.reshaped(to: [features.count, directions.rowElementCount]), withRows: directions)
   }
 }

@@ -75,14 +75,19 @@ public struct TTT: GradientStrategy {
     scores = head.scores
     learner.selection = (learner.selection && .before(head.split)) || .role(RotationHead.role)
     try learner.configure(&setup)
+    setup.memory.learntImages = options.views
+    setup.memory.learningOptions = learningOptions(setup.options)
+    // The network after its step.
+    setup.memory.otherNetworks += 1
+    // Views, and the same turned.
+    setup.memory.images += 2 * options.views
   }
   /// Views of each image, one step, the classifier's answer.
   public mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     let chosen = try chosen(of: batch, in: &context)
     var loss: Loss?
     if !chosen.isEmpty {
-      var options = context.options.with(.batch)
-      options.scores = scores
+      let options = learningOptions(context.options)
       learner.reduction = .count(chosen.count * self.options.views)
       var gradients = Gradients()
       var total: Float = 0
@@ -109,6 +114,12 @@ public struct TTT: GradientStrategy {
     prediction.loss = loss?.value
     prediction.weights = (0..<batch.count).map { chosen.contains($0) ? 1 : 0 }
     return prediction
+  }
+  /// Statistics of the views, and the head's scores.
+  private func learningOptions(_ options: ForwardOptions) -> ForwardOptions {
+    var options = options.with(.batch)
+    options.scores = scores
+    return options
   }
   /// Images whose uprightness is not certain.
   private func chosen(of batch: Batch, in context: inout AdaptationContext) throws -> [Int] {

@@ -203,15 +203,15 @@ struct BranchedConsistency: Objective {
 
   /// A teacher.
   mutating func configure(_ setup: inout AdaptationSetup) {
-    setup.keepCopies()
-    setup.askOtherNetworks()
+    setup.memory.copies += 1
+    setup.memory.otherNetworks += 1
   }
   func setFactors(in context: inout AdaptationContext) {
     if let factors { context.options.inputs[factors] = Tensor(current, shape: [2]) }
   }
   /// The teacher, the source's weights at first.
   private mutating func currentTeacher(_ context: borrowing AdaptationContext) -> Parameters {
-    let teacher = self.teacher ?? context.source.withNormScales(times: initialTeacherGain, in: context.graph)
+    let teacher = self.teacher ?? context.newTeacher(gain: initialTeacherGain)
     self.teacher = teacher
     return teacher
   }
@@ -304,15 +304,4 @@ func meanVariance(_ count: Int, _ logits: (Int) throws -> Tensor) rethrows -> Do
   let n = Double(count)
   let total = zip(sums, squares).reduce(0) { $0 + ($1.1 - $1.0 * $1.0 / n) / (n - 1) }
   return total / Double(max(1, sums.count))
-}
-extension Parameters {
-  /// Norm scales times a factor; 1 changes nothing.
-  func withNormScales(times factor: Float, in graph: Graph) -> Parameters {
-    guard factor != 1 else { return self }
-    var result = self
-    for info in graph.parameters where info.role == .normScale {
-      result.update(info.id) { $0.update { span in for i in span.indices { span[i] *= factor } } }
-    }
-    return result
-  }
 }

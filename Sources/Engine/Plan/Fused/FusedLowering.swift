@@ -10,7 +10,7 @@ final class FusedLowering {
   unowned let compiler: Compiler
   var consumers: [[Int]] { compiler.readers }
   /// Packed weights that last from batch to batch, and of which parameter they are.
-  private(set) var keptPacked: [(weight: ParameterID, bytes: Int)] = []
+  private(set) var keptPacked: [Plan.PackedWeight] = []
   private var packedForEachRun: Set<ParameterID> = []
   /// Weights that no step reads once they are packed.
   var packedOnce: Set<ParameterID> { Set(keptPacked.map(\.weight)).subtracting(packedForEachRun) }
@@ -203,7 +203,7 @@ final class FusedLowering {
     let isLearnt = compiler.key.differentiated.contains(weight)
     let isTransient = isLearnt || keptPacked.reduce(bytes) { $0 + $1.bytes } > Self.packedLimit || packsAtLittleCost(conv, bytes)
     let buffer = isTransient ? compiler.buffer(fixedBytes: bytes) : nil
-    if buffer == nil { keptPacked.append((weight, bytes)) } else { packedForEachRun.insert(weight) }
+    if buffer == nil { keptPacked.append(.init(key: key, weight: weight, bytes: bytes)) } else { packedForEachRun.insert(weight) }
     return PackedSource(key: key, weight: weight, transient: buffer)
   }
   private func packsAtLittleCost(_ conv: ck_conv, _ bytes: Int) -> Bool {
