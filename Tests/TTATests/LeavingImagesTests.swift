@@ -79,6 +79,17 @@ import Testing
       }
     }
   }
+  /// A gradient has as many values as the output; its shape says nothing.
+  @Test func gradientsWithoutRows() throws {
+    let model = try Fixtures.model("vit-post-norm-cifar")
+    let (executor, program, set) = (Executor(threads: 1), Program(model.graph), try model.graph.resolve(.normAffine))
+    let (images, seed) = (Fixtures.images(7, model), seed([1, 5], model.graph.classCount))
+    func gradients(_ seed: Tensor) throws -> [ParameterID: Tensor] {
+      try self.gradients(executor, program, model, images, set, ForwardOptions(), seed)
+    }
+    #expect(try gradients(seed.reshaped(to: [seed.elementCount])) == gradients(seed))
+    #expect(executor.work.backwardImages == 4)
+  }
   /// A gradient of zeros is one of zeros, of a single image.
   @Test func nothingToLearn() throws {
     let (model, _) = try model("vit-post-norm-cifar")

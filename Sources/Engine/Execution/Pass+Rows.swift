@@ -7,7 +7,7 @@ extension Pass {
   /// Nil where layers mix images, or where gradients of images were asked for.
   func rowsWithGradient(_ gradient: OutputGradient) -> [Int]? {
     guard images.count > 1, plan.imageGradient == nil, program.graph.treatsImagesAlone(options.statistics) else { return nil }
-    let isWanted = (0..<images.count).map { image in gradient.taps.values.contains { !$0.isZero(row: image) } }
+    let isWanted = (0..<images.count).map { image in gradient.taps.values.contains { !$0.isZero(part: image, of: images.count) } }
     let count = max(1, isWanted.count { $0 })
     guard count < images.count else { return nil }
     var last = (count..<images.count).filter { isWanted[$0] }
@@ -25,8 +25,9 @@ extension Pass {
 }
 
 extension Tensor {
-  fileprivate func isZero(row: Int) -> Bool {
-    let width = rowElementCount
-    return withPointer { values in (row * width..<(row + 1) * width).allSatisfy { values[$0] == 0 } }
+  /// Whether one of so many equal parts is zero, whatever the shape.
+  fileprivate func isZero(part: Int, of parts: Int) -> Bool {
+    let width = elementCount / parts
+    return withPointer { values in (part * width..<(part + 1) * width).allSatisfy { values[$0] == 0 } }
   }
 }

@@ -69,12 +69,8 @@ public struct T3A: AdaptationStrategy {
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     let output = try context.forward(batch.images)
     guard let features = output.features else { throw TTAError(.internal, "t3a: no features") }
-    var directions = centroids ?? Tensor(zeros: [0, features.rowElementCount])
-    if centroids == nil {
-      let supports = supports.isEmpty ? initialSupports(context) : supports
-      directions = Tensor(zeros: [supports.count, features.rowElementCount])
-      for label in supports.indices { direct(&directions, label, supports[label]) }
-    }
+    let supports = supports.isEmpty ? initialSupports(context) : supports
+    let directions = centroids ?? directions(of: supports, width: features.rowElementCount)
     return Prediction(.logits(scores(features, directions, context)), features: features)
   }
 
@@ -100,6 +96,11 @@ public struct T3A: AdaptationStrategy {
       return left != right ? left < right : a < b
     }
     supports[label] = order.prefix(keep).map { supports[label][$0] }
+  }
+  private func directions(of supports: [[Support]], width: Int) -> Tensor {
+    var directions = Tensor(zeros: [supports.count, width])
+    for (label, members) in supports.enumerated() { direct(&directions, label, members) }
+    return directions
   }
   /// Writes the direction of a class's supports.
   private func direct(_ directions: inout Tensor, _ label: Int, _ members: [Support]) {
