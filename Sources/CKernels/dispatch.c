@@ -95,6 +95,10 @@ void ck_gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_
   kernels()->gemm_pack_b(pool, b_orientation, n, k, b, ldb, packed_b);
 }
 
+void ck_gemm_pack_transpose(ck_pool *pool, size_t n, size_t k, const float *packed_b, float *packed_transpose) {
+  kernels()->gemm_pack_transpose(pool, n, k, packed_b, packed_transpose);
+}
+
 void ck_linear(ck_pool *pool, size_t m, size_t n, size_t k, const float *a, const float *packed_b, float *c,
                const ck_product_epilogue *epilogue) {
   kernels()->linear(pool, m, n, k, a, packed_b, c, epilogue);

@@ -14,6 +14,7 @@ typedef struct {
   void (*gemm_packed)(ck_pool *, ck_orientation, size_t, size_t, size_t, const float *, size_t, const float *, size_t, float *, size_t,
                       const float *, bool);
   void (*gemm_pack_b)(ck_pool *, ck_orientation, size_t, size_t, const float *, size_t, float *);
+  void (*gemm_pack_transpose)(ck_pool *, size_t, size_t, const float *, float *);
   void (*linear)(ck_pool *, size_t, size_t, size_t, const float *, const float *, float *, const ck_product_epilogue *);
   void (*row_values)(ck_row_function, const float *, float *, size_t);
   void (*gemm_pack_b_bfloat16)(ck_pool *, ck_orientation, size_t, size_t, const float *, size_t, float *);

@@ -47,7 +47,7 @@ extension KernelTests {
       let left = numbers.plain((a == CK_NORMAL ? m : k) * lda), right = numbers.plain((b == CK_NORMAL ? k : n) * ldb)
       let start = numbers.plain(m * ldc), offsets = numbers.plain(n), result = Buffer<Float>(m * ldc, fill: 0)
       let expected = reference(test, a, b, left, right, lda, ldb, start, ldc, bias ? offsets : nil, accumulate)
-      let packed = Buffer<Float>(ck_gemm_packed_count(n, k), fill: .nan)
+      let packed = Buffer<Float>(ck_gemm_packed_count(n, k), fill: .nan), turned = Buffer<Float>(ck_gemm_packed_count(k, n), fill: .nan)
       pools.reserve(ck_gemm_scratch_bytes(m, n, k))
       let offsetPointer = bias ? UnsafePointer(offsets.pointer) : nil
       let restart = { result.pointer.update(from: start.pointer, count: m * ldc) }
@@ -62,6 +62,12 @@ extension KernelTests {
         }
         #expect(error(result, expected) <= tolerance, "\(label)")
         ck_gemm_pack_b(nil, b, n, k, right.pointer, ldb, packed.pointer)
+        ck_gemm_pack_b(nil, b == CK_NORMAL ? CK_TRANSPOSED : CK_NORMAL, k, n, right.pointer, ldb, turned.pointer)
+        for pool in [nil] + pools.all.map(Optional.some) {
+          let transpose = Buffer<Float>(turned.count, fill: .nan)
+          ck_gemm_pack_transpose(pool, n, k, packed.pointer, transpose.pointer)
+          #expect(transpose.bytes() == turned.bytes(), "\(label): the transpose of packed B")
+        }
         for (pool, first) in [(nil, 0), (pools.all[1], 0), (pools.all[1], n / 32 * 16)] {
           restart()
           ck_gemm_packed(

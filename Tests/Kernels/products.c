@@ -31,6 +31,18 @@ static double element(const matrix *a, size_t row, size_t column) {
   return (double)a->values[a->orientation == CK_NORMAL ? row * a->stride + column : column * a->stride + row];
 }
 
+/// The transpose of a packed B is the same bits as B packed the other way round.
+static void check_transpose(size s, ck_orientation orientation, const matrix *b, const float *packed) {
+  size_t count = ck_gemm_packed_count(s.k, s.n);
+  float *expected = floats(count), *got = floats(count);
+  ck_gemm_pack_b(NULL, orientation == CK_NORMAL ? CK_TRANSPOSED : CK_NORMAL, s.k, s.n, b->values, b->stride, expected);
+  for (int pool = 0; pool <= POOLS; ++pool) {
+    memset(got, 0xFF, count * sizeof(float));
+    ck_gemm_pack_transpose(pool < POOLS ? pools[pool] : NULL, s.n, s.k, packed, got);
+    expect(memcmp(got, expected, count * sizeof(float)) == 0, "the transpose of a packed %zu × %zu", s.k, s.n);
+  }
+}
+
 /// One product, plain and with B packed, with every worker count and without a pool.
 static void check_product(size s, ck_orientation a_orientation, ck_orientation b_orientation, bool has_bias, bool accumulate) {
   matrix a = random_matrix(a_orientation, s.m, s.k), b = random_matrix(b_orientation, s.k, s.n);
@@ -49,6 +61,7 @@ static void check_product(size s, ck_orientation a_orientation, ck_orientation b
   float *packed = floats(ck_gemm_packed_count(s.n, s.k));
   EACH_SET(set) {
     ck_gemm_pack_b(NULL, b_orientation, s.n, s.k, b.values, b.stride, packed);
+    check_transpose(s, b_orientation, &b, packed);
     for (int run = 0; run < 2 * POOLS + 1; ++run) {
       ck_pool *pool = run < POOLS ? pools[run] : run < 2 * POOLS ? pools[run - POOLS] : NULL;
       if (pool) reserve(ck_gemm_scratch_bytes(s.m, s.n, s.k));

@@ -50,4 +50,23 @@ import Testing
     for _ in 0..<2 { #expect(try executor.forward(images, program, at: mapped.parameters, ForwardOptions()).logits.values == expected) }
     #expect(mapped.parameters == model.parameters)
   }
+  /// The same gradients, too: the backward turns round what the forward keeps packed.
+  @Test(arguments: [Lowering.reference, .exact, .fast]) func gradientsWithMappedWeightsAreTheSame(_ lowering: Lowering) throws {
+    let graph = try Architecture.named("vit-tiny-patch16-224").graph(ArchitectureConfiguration(classes: 7, inputSize: 224))
+    let (model, mapped) = (try RandomWeights.model(graph, seed: 6), try RandomWeights.modelInFile(graph, seed: 6))
+    let images = Tensor(
+      (0..<3 * graph.inputShape.elementCount).map { Float($0 % 241) / 241 }, shape: Shape([3] + graph.inputShape.dimensions))
+    let norms = graph.parameters.filter { $0.role == .normScale }.map(\.id)
+    let (executor, program) = (Executor(threads: 2, lowering: lowering), Program(graph))
+    func gradients(_ parameters: Parameters, of program: Program) throws -> [[Float]] {
+      let pass = try executor.record(images, program, at: parameters, differentiating: ParameterSet(norms), ForwardOptions())
+      let seed = OutputGradient([.logits: pass.output.logits])
+      var gradients = Gradients()
+      try executor.backpropagate(pass, from: seed, into: &gradients)
+      return norms.map { gradients[$0]?.values ?? [] }
+    }
+    let expected = try gradients(model.parameters, of: Program(graph))
+    #expect(expected.joined().contains { $0 != 0 })
+    for _ in 0..<2 { #expect(try gradients(mapped.parameters, of: program) == expected) }
+  }
 }

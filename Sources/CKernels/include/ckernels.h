@@ -64,6 +64,8 @@ void ck_gemm_packed(ck_pool *pool, ck_orientation a_orientation, size_t m, size_
 size_t ck_gemm_packed_count(size_t n, size_t k);
 /// Packs on the pool where it is not NULL.
 void ck_gemm_pack_b(ck_pool *pool, ck_orientation b_orientation, size_t n, size_t k, const float *b, size_t ldb, float *packed_b);
+/// Packs the transpose of a B of k × n that ck_gemm_pack_b packed, as ck_gemm_pack_b packs it from where B came from: n rows, k columns.
+void ck_gemm_pack_transpose(ck_pool *pool, size_t n, size_t k, const float *packed_b, float *packed_transpose);
 /// Scratch per worker for ck_gemm and ck_gemm_packed of these sizes, for ck_pool_reserve.
 size_t ck_gemm_scratch_bytes(size_t m, size_t n, size_t k);
 /// Functions of one value that an epilogue knows; GELU is the exact one.

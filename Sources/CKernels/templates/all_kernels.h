@@ -45,6 +45,7 @@ const ck_kernel_table KERNEL_TABLE = {
     .gemm = gemm,
     .gemm_packed = gemm_packed,
     .gemm_pack_b = gemm_pack_b,
+    .gemm_pack_transpose = gemm_pack_transpose,
     .linear = linear,
     .row_values = row_values,
     .gemm_pack_b_bfloat16 = gemm_pack_b_bfloat16,

@@ -49,6 +49,9 @@ final class Compiler {
   var scratchBytes = 0
   private var parameterGradients: [Plan.ParameterGradient] = []
   private(set) var moments: [Plan.MomentSource] = []
+  /// Packed weights that last from batch to batch, in the order of their layers.
+  private(set) var keptPacked: [Plan.PackedWeight] = []
+  private var packedForEachRun: Set<ParameterID> = []
   let imageValue: PlainValue
   var fusion: FusedLowering?
   private var rowFusion: RowLowering?
@@ -111,6 +114,9 @@ final class Compiler {
   }
   func reserve(scratch bytes: Int) { scratchBytes = max(scratchBytes, bytes) }
   func report(moments source: Plan.MomentSource) { moments.append(source) }
+  func keep(packed: Plan.PackedWeight) { keptPacked.append(packed) }
+  /// A step packs a weight, or reads it as it is, at every run.
+  func reads(_ weight: ParameterID) { packedForEachRun.insert(weight) }
 
   /// The gradient buffer of a parameter, where it is differentiated.
   func gradientBuffer(_ id: ParameterID) -> BufferID? {
@@ -330,7 +336,7 @@ final class Compiler {
     return Plan(
       key: key, capacity: capacity, forward: forward.grouped, backward: backward.grouped, buffers: buffers, again: again,
       scratchBytes: scratchBytes,
-      packed: fusion?.keptPacked ?? [], packedOnce: fusion?.packedOnce ?? [], outputs: outputs, seeds: seeds,
+      packed: keptPacked, packedOnce: Set(keptPacked.map(\.weight)).subtracting(packedForEachRun), outputs: outputs, seeds: seeds,
       completedGradients: backward.placing(parameterGradients) { $0.buffer },
       imageGradient: imageValue.gradient, kept: kept.map(BufferID.init(index:)),
       backwardReadsImages: backward.touches.contains { $0.contains(.images) }, moments: moments)

@@ -59,9 +59,11 @@ final class Plan: Sendable {
   let backwardReadsImages: Bool
   let moments: [MomentSource]
 
-  /// What is packed of a weight for a convolution.
+  /// What is packed of a layer's weight.
   struct PackedWeight: Sendable {
     let key: Program.PackedKey, weight: ParameterID, bytes: Int
+    /// Whether it is kept only in the place of values in a mapped file.
+    let replacesFile: Bool
   }
 
   /// Where a norm layer's moments are found after a forward.

@@ -30,10 +30,10 @@ public final class Program: Sendable {
     return max(4, bytes / max(1, each))
   }
 
-  /// Which convolution in which direction.
-  struct PackedKey: Hashable, Sendable { var node: Int, backward: Bool, algorithm: UInt32, bfloat16: Bool }
+  /// Which layer in which direction; a linear layer has no algorithm.
+  struct PackedKey: Hashable, Sendable { var node: Int, backward = false, algorithm = UInt32?.none, bfloat16 = false }
 
-  /// The packed weights of some values; `pack` fills them at a miss. Those of a few tensors are kept for each convolution.
+  /// The packed weights of some values; `pack` fills them at a miss. Those of a few tensors are kept for each layer.
   func packedWeights(_ key: PackedKey, of weights: Tensor, count: Int, _ pack: (UnsafeMutablePointer<Float>) -> Void) -> Tensor {
     packed.withLock { $0[key, default: PackedWeights()].find(weights, count: count, pack) }
   }
@@ -66,7 +66,10 @@ extension Program {
     let plan = try plan(
       for: PlanKey(demand.learningOptions ?? options, set, lowering, recomputation, precision, images: together), images: together)
     let bytes = plan.capacity == together ? plan : try Compiler.compile(graph, plan.key, capacity: together)
-    var (arenaBytes, packedBytes) = (demand.passes * bytes.arenaBytes, bytes.packed.reduce(0) { $0 + $1.bytes })
+    func kept(_ plan: Plan) -> [Plan.PackedWeight] {
+      plan.packed.filter { !$0.replacesFile || parameters[$0.weight].mappedPageBytes > 0 }
+    }
+    var (arenaBytes, packedBytes) = (demand.passes * bytes.arenaBytes, kept(bytes).reduce(0) { $0 + $1.bytes })
     var replaced = demand.copies == 0 || demand.readsSource ? [] : Set(set.ids)
     if demand.otherNetworks > 0 || demand.learntImages != nil {
       let answered = demand.answeredImages ?? images
@@ -75,13 +78,15 @@ extension Program {
       arenaBytes = max(arenaBytes, answering.arenaBytes)
       if demand.copies > 0 { replaced.formUnion(answering.packedOnce.filter(set.contains)) }
       let known = Set(bytes.packed.map(\.key))
-      for packed in answering.packed {
-        packedBytes += set.contains(packed.weight) ? demand.otherNetworks * packed.bytes : known.contains(packed.key) ? 0 : packed.bytes
+      for packed in kept(answering) {
+        // Networks that learn, and their teachers, have left the file.
+        let networks = packed.replacesFile ? (demand.readsSource ? 1 : 0) : demand.otherNetworks
+        packedBytes += set.contains(packed.weight) ? networks * packed.bytes : known.contains(packed.key) ? 0 : packed.bytes
       }
     }
     return PlanSummary(
       arenaBytes: arenaBytes, naiveBytes: bytes.naiveBytes,
-      weightBytes: residentBytes(of: parameters, in: bytes, without: replaced), packedBytes: packedBytes,
+      weightBytes: residentBytes(of: parameters, in: bytes, kept(bytes), without: replaced), packedBytes: packedBytes,
       scratchBytes: threads * bytes.scratchBytes,
       imageBytes: 4 * (images * (1 + demand.batches) + demand.images) * graph.inputShape.elementCount,
       adaptationBytes: demand.bytes
@@ -90,13 +95,15 @@ extension Program {
   }
   /// Bytes of the model's values that stay in memory, all but those of `replaced` in a mapped file, and of a mapped file's values while they are packed, where
   /// that is the peak.
-  private func residentBytes(of parameters: Parameters, in plan: Plan, without replaced: Set<ParameterID>) -> Int {
+  private func residentBytes(
+    of parameters: Parameters, in plan: Plan, _ kept: [Plan.PackedWeight], without replaced: Set<ParameterID>
+  ) -> Int {
     var resident = 0, packedLater = 0, mostAbove = 0
     for info in graph.parameters {
       let isGivenBack = plan.packedOnce.contains(info.id) || replaced.contains(info.id)
       resident += 4 * info.shape.elementCount - (isGivenBack ? parameters[info.id].mappedPageBytes : 0)
     }
-    for packed in plan.packed.reversed() {
+    for packed in kept.reversed() {
       if plan.packedOnce.contains(packed.weight) { mostAbove = max(mostAbove, parameters[packed.weight].mappedPageBytes - packedLater) }
       packedLater += packed.bytes
     }
@@ -104,7 +111,7 @@ extension Program {
   }
 }
 
-/// The packed weights of one convolution: source, student and teacher have three.
+/// The packed weights of one layer: source, student and teacher have three.
 ///
 /// A tensor that changes in place has one of them: what was packed before the change can never be asked for again. A value that was handed out is
 /// never overwritten: memory is packed again only while nobody else holds it.

@@ -137,6 +137,8 @@ public struct Tensor: Sendable {
     return try body(storage.pointer)
   }
   private var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: storage.pointer, count: storage.count * 4) }
+  /// Whether the values lie in a mapped file.
+  var isMapped: Bool { storage.file != nil }
   /// Bytes that `giveBackPages` gives back: those of a mapped file's values, in whole pages.
   var mappedPageBytes: Int { storage.file?.pages(within: bytes).count ?? 0 }
   /// Gives back memory of values in a mapped file that will hardly be read again; reading them is as possible as before.

@@ -9,13 +9,8 @@ internal import CKernels
 final class FusedLowering {
   unowned let compiler: Compiler
   var consumers: [[Int]] { compiler.readers }
-  /// Packed weights that last from batch to batch, and of which parameter they are.
-  private(set) var keptPacked: [Plan.PackedWeight] = []
-  private var packedForEachRun: Set<ParameterID> = []
-  /// Weights that no step reads once they are packed.
-  var packedOnce: Set<ParameterID> { Set(keptPacked.map(\.weight)).subtracting(packedForEachRun) }
 
-  /// Packed weights are kept up to this many bytes per plan; further layers pack into the arena at every run. Winograd's are four times the weights:
+  /// Packed weights of convolutions are kept up to this many bytes per plan; further layers pack into the arena at every run. Winograd's are four times the weights:
   /// those of a WRN-28-10 in both directions would take 1.2 GB.
   private static let packedLimit = 384 << 20
   /// Winograd's weights of at least so many bytes are not kept either where so many tiles go through them in a run that packing takes at most a sixth
@@ -201,10 +196,13 @@ final class FusedLowering {
       node: index, backward: conv.direction == CK_BACKWARD_DATA, algorithm: conv.algorithm.rawValue, bfloat16: conv.bfloat16)
     // Weights that are learnt are others at the next run.
     let isLearnt = compiler.key.differentiated.contains(weight)
-    let isTransient = isLearnt || keptPacked.reduce(bytes) { $0 + $1.bytes } > Self.packedLimit || packsAtLittleCost(conv, bytes)
-    let buffer = isTransient ? compiler.buffer(fixedBytes: bytes) : nil
-    if buffer == nil { keptPacked.append(.init(key: key, weight: weight, bytes: bytes)) } else { packedForEachRun.insert(weight) }
-    return PackedSource(key: key, weight: weight, transient: buffer)
+    let kept = compiler.keptPacked.reduce(bytes) { $0 + ($1.replacesFile ? 0 : $1.bytes) }
+    guard isLearnt || kept > Self.packedLimit || packsAtLittleCost(conv, bytes) else {
+      compiler.keep(packed: .init(key: key, weight: weight, bytes: bytes, replacesFile: false))
+      return PackedSource(key: key, weight: weight, transient: nil)
+    }
+    compiler.reads(weight)
+    return PackedSource(key: key, weight: weight, transient: compiler.buffer(fixedBytes: bytes))
   }
   private func packsAtLittleCost(_ conv: ck_conv, _ bytes: Int) -> Bool {
     conv.algorithm == CK_CONV_WINOGRAD && bytes >= Self.leastTransientBytes && tiles(conv) >= Self.leastTransientTiles

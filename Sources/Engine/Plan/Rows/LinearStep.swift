@@ -16,6 +16,8 @@ final class LinearStep: PlanStep, @unchecked Sendable {
   let input: BufferID, output: BufferID
   /// Weights in the kernel's order, for the length of the step.
   let packed: BufferID
+  /// What the program keeps of weights in a mapped file; nil for weights that learn.
+  let key: Program.PackedKey?
   let precision: Precision
   /// Added to the results.
   private(set) var addend: BufferID?
@@ -25,11 +27,11 @@ final class LinearStep: PlanStep, @unchecked Sendable {
 
   init(
     _ name: String, note: String, weight: ParameterID, bias: ParameterID?, _ direction: Direction, rows: Int, width: Int, outputs: Int,
-    input: BufferID, output: BufferID, packed: BufferID, precision: Precision
+    input: BufferID, output: BufferID, packed: BufferID, key: Program.PackedKey?, precision: Precision
   ) {
     (self.name, self.note, self.weight, self.bias, self.direction) = (name, note, weight, bias, direction)
     (self.rows, self.width, self.outputs) = (rows, width, outputs)
-    (self.input, self.output, self.packed, self.precision) = (input, output, packed, precision)
+    (self.input, self.output, self.packed, self.key, self.precision) = (input, output, packed, key, precision)
   }
   /// Nothing happens to the results so far.
   var isBare: Bool { addend == nil && function == CK_ROW_NONE }
@@ -44,14 +46,32 @@ final class LinearStep: PlanStep, @unchecked Sendable {
   }
   var takesImagesInParts: Bool { true }
 
+  /// The weights as the forward reads them, packed once where they lie in a mapped file, which gets its pages back: as much memory as before.
+  private func packedOnce(_ frame: borrowing Frame) -> Tensor? {
+    guard let key, frame.parameters[weight].isMapped else { return nil }
+    let (outputs, width) = direction == .forward ? (outputs, width) : (width, outputs)
+    let (values, pool) = (frame.parameters[weight], frame.pool.handle)
+    return frame.program.packedWeights(key, of: values, count: ck_gemm_packed_count(outputs, width)) { target in
+      values.withPointer { ck_gemm_pack_b(pool, CK_TRANSPOSED, outputs, width, $0, width, target) }
+      values.giveBackPages()
+    }
+  }
   func prepare(_ frame: borrowing Frame) {
     // Weights lie as outputs × inputs of the layer: transposed for the forward, as they are for the backward.
     let forward = direction == .forward
-    (precision == .bfloat16 ? ck_gemm_pack_b_bfloat16 : ck_gemm_pack_b)(
-      frame.pool.handle, forward ? CK_TRANSPOSED : CK_NORMAL, outputs, width, frame.parameters.pointer(weight), forward ? width : outputs,
-      frame.floats(packed))
+    guard let kept = packedOnce(frame) else {
+      (precision == .bfloat16 ? ck_gemm_pack_b_bfloat16 : ck_gemm_pack_b)(
+        frame.pool.handle, forward ? CK_TRANSPOSED : CK_NORMAL, outputs, width, frame.parameters.pointer(weight), forward ? width : outputs,
+        frame.floats(packed))
+      return
+    }
+    if !forward { kept.withPointer { ck_gemm_pack_transpose(frame.pool.handle, width, outputs, $0, frame.floats(packed)) } }
   }
   func run(_ frame: borrowing Frame) {
+    guard direction == .forward, let kept = packedOnce(frame) else { return run(frame, frame.floats(packed)) }
+    kept.withPointer { run(frame, $0) }
+  }
+  private func run(_ frame: borrowing Frame, _ packed: UnsafePointer<Float>) {
     var epilogue = ck_product_epilogue()
     epilogue.bias = bias.map { frame.parameters.pointer($0) }
     epilogue.addend = addend.map { frame.reading($0) }
@@ -59,7 +79,7 @@ final class LinearStep: PlanStep, @unchecked Sendable {
     epilogue.values = values.map { frame.floats($0) }
     epilogue.slopes = slopes.map { UnsafePointer(frame.floats($0)) }
     (precision == .bfloat16 ? ck_linear_bfloat16 : ck_linear)(
-      frame.pool.handle, frame.images * rows, outputs, width, frame.reading(input), frame.floats(packed), frame.floats(output), &epilogue)
+      frame.pool.handle, frame.images * rows, outputs, width, frame.reading(input), packed, frame.floats(output), &epilogue)
   }
 }
 

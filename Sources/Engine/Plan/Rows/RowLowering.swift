@@ -1,4 +1,4 @@
-// The fused path on plain rows: linear layers with what follows them.
+// The fused path on plain rows: linear layers, over tokens or one row of an image, with what follows them.
 //
 // A linear layer takes the activation behind it, or the sum it goes into, in the epilogue of its product; in the backward the product that arrives at an
 // activation takes the slope. A layer whose weights learn has a further step for their gradient, which reads the layer's input: the result of a norm or of
@@ -24,7 +24,7 @@ final class ActivatedValue: PlainValue {
   }
 }
 
-/// Lowers linear layers over tokens, and the activations and sums behind them.
+/// Lowers linear layers, and the activations and sums behind them.
 final class RowLowering {
   unowned let compiler: Compiler
   /// Linear layers whose results are computed again in the backward.
@@ -49,20 +49,22 @@ final class RowLowering {
 
   private func lower(_ index: Int, _ operation: Linear) throws(TTAError) -> PlanValue? {
     let node = compiler.graph.nodes[index]
-    guard node.shape.rank >= 2 else { return nil }
     let learns = node.parameters.contains { compiler.key.differentiated.contains($0) }
+    let (weight, bias) = (node.parameters[0], operation.hasBias ? node.parameters[1] : nil)
     let input = try compiler.plainInputs(of: index)[0]
     let shape = compiler.shape(of: index)
-    let (width, weight) = (input.shape[input.shape.rank - 1], node.parameters[0])
-    let bias = operation.hasBias ? node.parameters[1] : nil
+    let width = input.shape[input.shape.rank - 1]
+    // A classifier's few products stay exact.
+    let precision = learns || node.shape.rank == 1 ? .single : compiler.key.precision
+    let key = keptPacked(index, weight, precision, bytes: ck_gemm_packed_count(operation.outputs, width) * 4)
     compiler.reserve(scratch: ck_linear_scratch_bytes())
     func product(_ note: String, _ direction: LinearStep.Direction, _ source: BufferID, _ target: BufferID) -> LinearStep {
       let (from, to) = direction == .forward ? (width, operation.outputs) : (operation.outputs, width)
       return LinearStep(
         node.name, note: note, weight: weight, bias: direction == .forward ? bias : nil, direction,
         rows: shape.elementCount / operation.outputs, width: from, outputs: to,
-        input: source, output: target, packed: compiler.buffer(fixedBytes: ck_gemm_packed_count(to, from) * 4),
-        precision: learns ? .single : compiler.key.precision)
+        input: source, output: target, packed: compiler.buffer(fixedBytes: ck_gemm_packed_count(to, from) * 4), key: key,
+        precision: precision)
     }
     let step = product("", .forward, input.buffer, compiler.rows(shape))
     let result = LinearValue(step, index: compiler.forwardStepCount, shape: shape, requiresGradient: compiler.gradientNeeded[index])
@@ -94,6 +96,16 @@ final class RowLowering {
       compiler.contribute(arriving.output, to: target)
     }
     return result
+  }
+  /// Where the program keeps the packed weights of a layer, if they lie in a file; nil where they learn or are rounded, and are packed at every run.
+  private func keptPacked(_ index: Int, _ weight: ParameterID, _ precision: Precision, bytes: Int) -> Program.PackedKey? {
+    guard !compiler.key.differentiated.contains(weight), precision == .single else {
+      compiler.reads(weight)
+      return nil
+    }
+    let key = Program.PackedKey(node: index)
+    compiler.keep(packed: .init(key: key, weight: weight, bytes: bytes, replacesFile: true))
+    return key
   }
   /// Emits the gradients of a layer's weights.
   private func learn(_ node: Graph.Node, _ operation: Linear, from input: PlainValue, _ gradient: BufferID) throws(TTAError) {
