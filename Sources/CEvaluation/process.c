@@ -47,3 +47,5 @@ void ce_give_back_large_blocks(void) {
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
 #endif
 }
+
+bool ce_flush_output(void) { return fflush(stdout) == 0 && !ferror(stdout); }

@@ -38,7 +38,7 @@ extension Model {
       folded[own[0]] = Tensor(scaled, shape: weight.shape)
       let shifts = factors.indices.map { Float(Double(values[1][$0]) + (Double(bias[$0]) - Double(values[2][$0])) * factors[$0]) }
       let name = graph.parameters.first { $0.id == own[0] }?.name ?? ""
-      let shift = (name: String(name.dropLast("weight".count)) + "bias", tensor: Tensor(shifts, shape: [shifts.count]))
+      let shift = (name: Self.biasName(beside: name), tensor: Tensor(shifts, shape: [shifts.count]))
       if convolution.hasBias { folded[own[1]] = shift.tensor } else { added[own[0]] = shift }
       dropped.formUnion(node.parameters)
     }
@@ -48,5 +48,9 @@ extension Model {
     return graph.parameters.filter { !dropped.contains($0.id) }.flatMap { info in
       [(name: info.name, tensor: folded[info.id] ?? parameters[info.id])] + (added[info.id].map { [$0] } ?? [])
     }
+  }
+  /// The name of the offset of a convolution that had none: `conv1.bias` beside `conv1.weight`, `onnx::Conv_16.bias` beside `onnx::Conv_16`.
+  static func biasName(beside weight: String) -> String {
+    weight.hasSuffix("weight") ? weight.dropLast("weight".count) + "bias" : weight + ".bias"
   }
 }

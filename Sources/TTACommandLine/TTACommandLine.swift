@@ -16,6 +16,9 @@ public enum TTACommandLine {
   public static func run(_ registry: Registry = .builtIn) async -> Never {
     ce_give_back_large_blocks()
     let code = await run(registry, arguments: Array(CommandLine.arguments.dropFirst()))
+    if code == 0, !ce_flush_output() {
+      exit(report(TTAError(.cannotWrite, "standard output: not everything could be written", hint: "check the space on the disk")))
+    }
     exit(code)
   }
 

@@ -201,7 +201,7 @@ struct AdaptTests {
         "error: strategy reset: each-domain needs files: each input is a domain"
       ),
       (["-", "--raw", "32x32", "--threads", "0"], 64, "error: --threads 0: expected a number from 1 to 256"),
-      (["-", "--raw", "32x32", "--output", "/no/such/folder/rows.csv"], 73, "error: /no/such/folder/rows.csv: cannot be written"),
+      (["-", "--raw", "32x32", "--output", "/no/such/folder/rows.csv"], 73, "error: /no/such/folder/rows.csv: No such file or directory"),
     ] as [([String], Int32, String)])
   func whatCannotWork(_ arguments: [String], _ code: Int32, _ message: String) throws {
     let result = try runTTA(["adapt"] + arguments + ["--model", "shapes"])
@@ -228,6 +228,16 @@ struct AdaptTests {
     #expect(broken.code == 65 && broken.errorLines.first?.hasPrefix("error: \(file): not valid YAML: line ") == true, "\(broken.stderr)")
     let unknown = try run("model: shapes\nstrategy: { name: tent, learning_rat: 1 }\n")
     #expect(unknown.code == 64 && unknown.errorLines.first == "error: tent: unknown option \"learning_rat\"")
+    let names = try run("model: shapes\nstrategy: [tent]\n")
+    #expect(
+      names.code == 64 && names.errorLines.first == "error: strategy: expected a name, or keys and values, got [\"tent\"]",
+      "\(names.stderr)")
+    let stream = try run("model: shapes\nstream: 5\n")
+    #expect(stream.code == 64 && stream.errorLines.first == "error: stream: expected keys and values, got 5", "\(stream.stderr)")
+    // Nine aliases of nine aliases, and so on.
+    let levels = (1..<10).map { level in "k\(level): &a\(level) [\((0..<9).map { _ in "*a\(level - 1)" }.joined(separator: ","))]\n" }
+    let aliases = try run("k0: &a0 [x,x,x,x,x,x,x,x,x]\n" + levels.joined())
+    #expect(aliases.code == 65 && aliases.errorLines.first == "error: \(file): more than 100000 values", "\(aliases.stderr)")
     let list = try run("- a\n- b\n")
     #expect(list.code == 65 && list.errorLines.first == "error: \(file): expected keys and values, got [\"a\", \"b\"]")
   }
@@ -281,9 +291,22 @@ struct OtherCommandTests {
     }
     #expect(try runTTA(["list", "strategies", "tent"]).stdout.contains("learning_rate = 0.001"))
   }
+  @Test func parametersMayLeaveOthersOut() throws {
+    func adapted(_ parameters: String) throws -> [String] {
+      let result = try runTTA([
+        "inspect", "--model", "shapes", "--strategy", "tent", "--set", "strategy.parameters=\(parameters)", "--json",
+      ])
+      let report = try #require(try JSONSerialization.jsonObject(with: Data(result.stdout.utf8)) as? [String: Any], "\(result.stderr)")
+      return try #require(report["adapted_parameters"] as? [String])
+    }
+    let (all, some) = (try adapted("norm"), try adapted("{include: norm, exclude: 'layer[23]'}"))
+    #expect(some == all.filter { !$0.contains("layer2") && !$0.contains("layer3") } && !some.isEmpty && some != all)
+    #expect(try adapted("norm but layer[23]") == some)
+  }
   @Test func convertWritesTheDescription() throws {
     let folder = try TemporaryFolder()
-    #expect(try runTTA(["convert", "shapes", folder.path("copy.safetensors")]).code == 0)
+    let converted = try runTTA(["convert", "shapes", folder.path("copy.safetensors"), "--json"])
+    #expect(converted.code == 0 && converted.stdout.contains("\"architecture\" : \"cifar-resnet14\""), "\(converted.stdout)")
     let copied = try runTTA(["inspect", folder.path("copy.safetensors"), "--json"])
     #expect(copied.code == 0 && copied.stdout.contains("\"hourglass\""))
     try Data("junk".utf8).write(to: folder.url.appendingPathComponent("junk.safetensors"))

@@ -35,7 +35,7 @@ struct CommandTests {
   @Test(arguments: [
     (["demo", "--strategies", "source,tnet"], "error: unknown strategy \"tnet\"", "hint: nearest names: tent,"),
     (["demo", "--corruptions", "contrst"], "error: unknown corruption \"contrst\"", "hint: nearest names: contrast,"),
-    (["demo", "--severity", "6"], "error: severity 6 of gaussian-noise, expected 0...5 in steps of 0.25", "hint: "),
+    (["demo", "--severity", "6"], "error: --severity 6: expected a number from 1 to 5", "hint: "),
     (["demo", "--images", "0"], "error: --images 0: expected a number from 1 to 10000", "hint: "),
     (["demo", "--no-such-flag"], "error: Unknown option '--no-such-flag'", "hint: "),
     (["adapt", "x.png", "--model", "shapes", "--strategy", "tnet"], "error: unknown strategy \"tnet\"", "hint: nearest names: tent,"),
@@ -62,6 +62,27 @@ struct CommandTests {
     ),
     (["adapt", "x.png", "--model", "shapes", "--save-every", "0"], "error: --save-every 0: expected a number of at least 1", "hint: "),
     (["adapt", "x.png", "--model", "shapes", "--resume"], "error: --resume: expected a state to continue from", "hint: --state-in FILE"),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--batch", "9223372036854775807"],
+      "error: --batch 9223372036854775807: expected a number of at most 100000", "hint: "
+    ),
+    (
+      ["bench", "--repeats", "9223372036854775807"], "error: --repeats 9223372036854775807: expected a number from 1 to 10000000", "hint: "
+    ),
+    (["inspect", "shapes", "--plan", "--batch", "0"], "error: --batch 0: expected a number of at least 1", "hint: "),
+    (["inspect", "shapes", "--model", "x.safetensors"], "error: two models: shapes and --model x.safetensors", "hint: "),
+    (["demo", "--severity", "0"], "error: --severity 0: expected a number from 1 to 5", "hint: "),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--set", "strategy.reset={every: ["], "error: {every: [: not valid YAML: line ", "hint: "
+    ),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--strategy", "tent", "--set", "strategy.parameters={include: norm, without: bn1}"],
+      "error: parameters: expected {include: …, exclude: …}, got {include: \"norm\", without: \"bn1\"}", "hint: "
+    ),
+    (
+      ["adapt", "x.png", "--model", "shapes", "--strategy", "memo", "--set", "strategy.views=2.5"],
+      "error: memo: views: expected a smaller or a whole number, got 2.5", "hint: "
+    ),
     (
       ["adapt", "x.png", "--model", "shapes", "--strategy", "tent", "--set", "strategy.optimizer=adm"],
       "error: tent: optimizer: expected adam, adamw or sgd, got \"adm\"", "hint: "

@@ -44,6 +44,8 @@ long ce_peak_memory(void);
 /// Lets blocks of 4 MB and more, such as views of a batch, go back to the system when they are freed, in place of leaving holes between others: what a stream takes is
 /// then what is planned. With glibc alone.
 void ce_give_back_large_blocks(void);
+/// Writes what standard output still holds; false where something was lost.
+bool ce_flush_output(void);
 /// Bytes of memory that the process occupies now.
 long ce_resident_memory(void);
 

@@ -33,6 +33,7 @@
 #include "conv_weight_gradient.h"
 #include "conv_weights.h"
 #include "gemm.h"
+#include "gemm_packing.h"
 #include "attention.h"
 #include "elementwise.h"
 #include "reorder.h"

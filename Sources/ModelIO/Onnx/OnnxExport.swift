@@ -40,12 +40,13 @@ extension OnnxOrigin {
   private func fold(_ model: Model, _ changes: inout OnnxChanges) throws(TTAError) {
     let folded = try model.foldingNorms()
     let known = Dictionary(uniqueKeysWithValues: model.graph.parameters.map { ($0.name, $0) })
+    let weights = Dictionary(known.keys.map { (Model.biasName(beside: $0), $0) }) { first, _ in first }
     let kept = Set(folded.map(\.name))
     let gone = Set(known.values.filter { $0.role == .normScale && !kept.contains($0.name) }.map(\.name))
     for (name, tensor) in folded {
       guard let info = known[name] else {
         // The offset of a convolution that had none: beside its weight.
-        let weight = String(name.dropLast("bias".count)) + "weight"
+        let weight = weights[name] ?? name
         guard let source = sources[weight]?.tensor,
           let place = file.nodes.firstIndex(where: { $0.operation == "Conv" && $0.inputs[1] == source })
         else {

@@ -23,6 +23,8 @@ public final class EncodedFrameReader: FrameReader {
 
   /// The next batch; waits for it. `nil` at the end of the stream.
   public func next() -> FrameBatch? { pump.next() }
+  /// Reads no more.
+  public func stop() { pump.stop() }
 
   private static func picture(from input: DescriptorReader, number: Int, limits: ImageLimits) -> FramePump.Piece {
     var prefix = [UInt8]()

@@ -11,6 +11,8 @@ import Vision
 public protocol FrameReader: Sendable {
   /// The next batch; waits for it. `nil` at the end of the stream.
   func next() -> FrameBatch?
+  /// Reads no more: what waits comes as the last batches. From any thread.
+  func stop()
 }
 
 /// Reads pieces on a thread of its own, makes pictures of them and cuts batches. Dropping it ends the thread.
@@ -52,7 +54,9 @@ final class FramePump: Sendable {
     }.start()
   }
 
-  deinit {
+  deinit { stop() }
+  /// Ends the thread.
+  func stop() {
     frames.cancel()
     input.callOff()
   }

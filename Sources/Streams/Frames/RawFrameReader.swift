@@ -23,6 +23,8 @@ public final class RawFrameReader: FrameReader {
 
   /// The next batch; waits for it. `nil` at the end of the stream.
   public func next() -> FrameBatch? { pump.next() }
+  /// Reads no more.
+  public func stop() { pump.stop() }
 
   private static func frame(from input: DescriptorReader, width: Int, height: Int, number: Int) -> FramePump.Piece {
     let size = width * height * 3

@@ -6,7 +6,8 @@ public import Vision
 
 /// Writes a `.npy` file whose number of rows is not known at first.
 ///
-/// Rows go to a temporary file beside the target; `close` writes the final header and renames it, so a reader sees a whole file or none.
+/// Rows go to a temporary file beside the target; `close` writes the final header and renames it, so a reader sees a whole file or none. A symbolic link
+/// stays one.
 /// A writer that is dropped unclosed leaves nothing behind.
 public struct NumpyWriter: ~Copyable {
   /// The target.
@@ -17,21 +18,43 @@ public struct NumpyWriter: ~Copyable {
   public let rowShape: [Int]
   /// Rows written so far.
   public private(set) var count = 0
-  private let temporary: String
+  private let place: String, temporary: String
   private var file: UnsafeMutablePointer<FILE>?
 
   /// Room for a header of any number of rows.
   private static let headerSize = 192
 
-  /// Starts a file of rows of the given type and shape.
+  /// Starts a file of rows of the given type and shape. Throws `cannotWrite`, also for devices and pipes: the number of rows stands in front of them and is
+  /// known last.
   public init(path: String, type: NumpyType, rowShape: [Int]) throws(TTAError) {
     self.path = path
     self.type = type
     self.rowShape = rowShape
-    temporary = "\(path).\(getpid()).partial"
-    file = fopen(temporary, "wbe")
+    place = AtomicFile.place(of: path)
+    temporary = "\(place).\(getpid()).partial"
+    let isDevice = AtomicFile.isDevice(path)
+    file = isDevice ? nil : fopen(temporary, "wbe")
+    guard !isDevice else {
+      throw TTAError(
+        .cannotWrite, "\"\(path)\" is no file: the number of rows stands in front of them and is known last",
+        hint: "name a file ending in .npy")
+    }
     guard file != nil else { throw Self.failure(path) }
     try write(NumpyHeader.encoded(type: type, shape: [0] + rowShape, minimum: Self.headerSize))
+  }
+  /// Keeps the first rows of the file that is there: a stream goes on. Throws `invalidData` where those are too few, or others.
+  public mutating func keep(_ rows: Int, of earlier: NumpyArray) throws(TTAError) {
+    guard earlier.type == type, !earlier.shape.isEmpty, earlier.shape.dropFirst() == rowShape[...], earlier.count >= rows else {
+      let expected = "\(rows) rows of \(rowShape.map(String.init).joined(separator: "×")) \(type.name)"
+      throw TTAError(
+        .invalidData, "\"\(path)\" is \(earlier.description), expected at least \(expected)",
+        hint: "name the file that the earlier part of the stream went to, or a new one")
+    }
+    let size = rowElements * type.size, most = 1_024
+    for first in stride(from: 0, to: rows, by: most) {
+      try write(earlier.withBytes { Array($0[first * size..<min(rows, first + most) * size]) })
+    }
+    count += rows
   }
 
   deinit {
@@ -77,7 +100,7 @@ public struct NumpyWriter: ~Copyable {
     guard let file else { return }
     guard fseek(file, 0, SEEK_SET) == 0 else { throw Self.failure(path) }
     try write(NumpyHeader.encoded(type: type, shape: [count] + rowShape, minimum: Self.headerSize))
-    guard fflush(file) == 0, fsync(fileno(file)) == 0, rename(temporary, path) == 0 else { throw Self.failure(path) }
+    guard fflush(file) == 0, fsync(fileno(file)) == 0, rename(temporary, place) == 0 else { throw Self.failure(path) }
     fclose(file)
     self.file = nil
   }

@@ -34,6 +34,8 @@ public struct Composition: AdaptationStrategy {
     for i in adjusters.indices { try adjusters[i].adjust(&prediction, in: context) }
     return prediction
   }
+  /// The base's.
+  public var answering: Parameters? { base.answering }
   /// The same without learning: adapters and adjusters stay as they were.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     for adapter in adapters { try adapter.willAnswer(batch, in: &context) }

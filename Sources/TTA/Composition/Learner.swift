@@ -117,9 +117,11 @@ extension GradientStrategy {
   public static var exchangesObjective: Bool { true }
   /// They have.
   public static var acceptsFilters: Bool { true }
+  /// The network that the objective names.
+  public var answering: Parameters? { learner.objective.answering }
   /// The network that the objective names answers.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
-    Prediction(try context.forward(batch.images, with: learner.objective.answering))
+    Prediction(try context.forward(batch.images, with: answering))
   }
   /// Learns only from what the filter lets through.
   public func filtered(by filter: some SampleFilter) -> Self {

@@ -46,6 +46,8 @@ public struct SlidingWindow: AdaptationStrategy {
     }
     return whole.last(batch.count)
   }
+  /// The base's.
+  public var answering: Parameters? { base.answering }
   /// Answers from the window and the batch; the window stays.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     let window = window(with: batch)

@@ -18,8 +18,12 @@ public protocol AdaptationStrategy: Component {
   mutating func adapt(to batch: Batch, in context: inout AdaptationContext) throws -> Prediction
   /// Answers without learning: time-constrained streams, frozen serving.
   func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction
+  /// The network that answers, such as a teacher; nil is the learning one.
+  var answering: Parameters? { get }
 }
 extension AdaptationStrategy {
+  /// The learning network.
+  public var answering: Parameters? { nil }
   /// The learning network answers.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     Prediction(try context.forward(batch.images))

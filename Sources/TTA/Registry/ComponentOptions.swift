@@ -63,6 +63,7 @@ enum OptionCoding {
     var encoded = try OptionTree(encoding: base)
     let places = places(in: encoded)
     for (key, value) in written.sorted(by: { $0.key < $1.key }) where key != "preset" && !ignored.contains(key) {
+      let value = key == "parameters" ? try UpdateOptions.parameters(value) : value
       guard let place = places[key] else {
         let near = NearestNames.nearest(to: key, in: places.keys.sorted())
         throw TTAError(
@@ -119,6 +120,11 @@ enum OptionCoding {
   private static func text<O: ComponentOptions>(_ error: DecodingError, of type: O.Type, _ written: [String: OptionTree]) -> String {
     switch error {
     case .dataCorrupted(let context):
+      // A number that does not fit leaves no path.
+      func isOdd(_ value: OptionTree) -> Bool { value.number.map { Int32(exactly: $0) == nil } ?? false }
+      if context.codingPath.isEmpty, let (key, value) = written.sorted(by: { $0.key < $1.key }).first(where: { isOdd($0.value) }) {
+        return "\(key): expected a smaller or a whole number, got \(value)"
+      }
       let key = context.codingPath.last.map { snakeCase($0.stringValue) } ?? "options"
       // Of a text, one of a few words: the meaning names them.
       guard case .text(let word)? = written[key], let words = O.meanings[key] ?? UpdateOptions.meanings[key] else {

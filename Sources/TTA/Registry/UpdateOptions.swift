@@ -1,6 +1,7 @@
 // Optimiser, learning rate and parameters: the same keys for every gradient method.
 
 public import Engine
+import Foundation
 
 /// Optimiser, learning rate and what moves: the same keys for every gradient method.
 public struct UpdateOptions: ComponentOptions {
@@ -19,7 +20,7 @@ public struct UpdateOptions: ComponentOptions {
   public var nesterov = false
   /// L2, decoupled for AdamW.
   public var weightDecay: Float = 0
-  /// `norm`, `norm-but-last`, `all`, or a regular expression over parameter names.
+  /// `norm`, `norm-but-last`, `all`, or a regular expression over parameter names; `A but B` leaves out what the regular expression B matches.
   public var parameters = "norm"
 
   enum CodingKeys: String, CodingKey { case kind = "optimizer", learningRate, momentum, nesterov, weightDecay, parameters }
@@ -34,7 +35,8 @@ public struct UpdateOptions: ComponentOptions {
   public static let meanings = [
     "optimizer": "adam, adamw or sgd", "learning_rate": "step size", "momentum": "of sgd", "nesterov": "sgd looks ahead along its velocity",
     "weight_decay": "L2 decay; decoupled for adamw",
-    "parameters": "norm, norm-but-last (not the last stage), all, or a regular expression over parameter names",
+    "parameters":
+      "norm, norm-but-last (not the last stage), all, or a regular expression over parameter names; {include: A, exclude: B} or A but B",
     "preset": "a named set of defaults",
   ]
   /// Finite, not negative.
@@ -53,11 +55,27 @@ public struct UpdateOptions: ComponentOptions {
   }
   /// What moves.
   public var selection: ParameterSelection {
-    switch parameters {
+    guard let but = parameters.range(of: Self.but) else { return Self.selection(parameters) }
+    return Self.selection(String(parameters[..<but.lowerBound])) && !.matching(String(parameters[but.upperBound...]))
+  }
+  private static let but = " but "
+  private static func selection(_ words: String) -> ParameterSelection {
+    switch words {
     case "norm": .normAffine
     case "norm-but-last": .normAffineButLastStage
     case "all": .all
-    default: .matching(parameters)
+    default: .matching(words)
     }
+  }
+  /// The text for `{include, exclude}`; other values as they are.
+  static func parameters(_ value: OptionTree) throws(TTAError) -> OptionTree {
+    guard case .keys(let keys) = value else { return value }
+    guard Set(keys.keys).isSubset(of: ["include", "exclude"]), keys.values.allSatisfy({ $0.text != nil }),
+      let excluded = keys["exclude"]?.text
+    else {
+      throw TTAError(
+        .usage, "parameters: expected {include: …, exclude: …}, got \(value)", hint: "for example {include: norm, exclude: layer4}")
+    }
+    return .text((keys["include"]?.text ?? "all") + but + excluded)
   }
 }

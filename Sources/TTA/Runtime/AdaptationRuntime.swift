@@ -108,9 +108,13 @@ public struct AdaptationRuntime: Sendable {
   private mutating func answerFromSource(_ batch: Batch, _ executor: Executor) throws -> Prediction {
     note("batch \(state.batches): \(batch.count) of at least \(smallestBatch) images: answered by the source model")
     let prediction = Prediction(try executor.forward(batch.images, program, at: origin.parameters, options.with(.stored)))
+    count(batch)
+    return prediction
+  }
+  private mutating func count(_ batch: Batch) {
     state.batches += 1
     state.images += batch.count
-    return prediction
+    state.largestBatch = max(state.largestBatch, batch.count)
   }
   /// Counts a batch that had no readable image, so that positions in a stream stay what they are.
   public mutating func skipBatch() { state.batches += 1 }
@@ -119,19 +123,19 @@ public struct AdaptationRuntime: Sendable {
     var context = lend(executor)
     state.parameters = Parameters()  // moved, not shared: a second owner would make every step copy
     var prediction: Prediction
-    do { prediction = try state.strategy.adapt(to: batch, in: &context) } catch {
+    do {
+      prediction = try state.strategy.adapt(to: batch, in: &context)
+      // Most strategies answer from before their step, whose loss was finite; others from after it.
+      guard !prediction.scores.tensor.containsNaN else {
+        throw TTAError(
+          .nonFinite, "the answer to a batch is not a number",
+          hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
+      }
+    } catch {
       (state.parameters, state.random) = (context.parameters, context.random)
       throw error
     }
-    // Most strategies answer from before their step, whose loss was finite; others from after it.
-    guard !prediction.scores.tensor.containsNaN else {
-      (state.parameters, state.random) = (context.parameters, context.random)
-      throw TTAError(
-        .nonFinite, "the answer to a batch is not a number",
-        hint: "lower the learning rate, or let --on-non-finite skip or reset handle such batches")
-    }
-    state.batches += 1
-    state.images += batch.count
+    count(batch)
     if context.wantsReset { (context.parameters, state.strategy) = (origin.parameters, origin.strategy) }
     switch try state.watch?.judge(&prediction, for: batch, in: context) ?? .fine {
     case .fine: break
@@ -156,8 +160,7 @@ public struct AdaptationRuntime: Sendable {
     if nonFinite == .reset { resetKeepingPosition() }
     let prediction = try predict(batch, on: executor)
     guard prediction.scores.tensor.isFinite else { throw error }
-    state.batches += 1
-    state.images += batch.count
+    count(batch)
     return prediction
   }
   private mutating func note(_ incident: String) {
@@ -169,6 +172,9 @@ public struct AdaptationRuntime: Sendable {
   /// Distance of what learns from where it began, as a share of its length there: 0 before the first step, and where nothing learns. Reads
   /// every parameter that learns once.
   public var drift: Double { state.parameters.drift(from: origin.parameters, over: adapted) }
+
+  /// The network that answers: a teacher, or the one that learns.
+  public var answering: Parameters { state.strategy.answering ?? state.parameters }
 
   /// Answers without learning.
   public func predict(_ batch: Batch, on executor: Executor) throws -> Prediction {

@@ -16,6 +16,8 @@ public struct AdaptationState: Sendable {
   var good: GoodState?
   /// Batches and images answered so far.
   public internal(set) var batches = 0, images = 0
+  /// Images of the largest batch so far.
+  public internal(set) var largestBatch = 0
 }
 
 /// What a guard can come back to.

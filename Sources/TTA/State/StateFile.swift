@@ -15,6 +15,7 @@ enum StateFile {
     var good: GoodState?
     var batches: Int
     var images: Int
+    var largestBatch: Int?
   }
   /// Doubles and infinities survive JSON.
   private static func encoder(_ table: StateTable) -> JSONEncoder {
@@ -27,8 +28,7 @@ enum StateFile {
   private static func content(of state: AdaptationState) -> Content {
     Content(
       parameters: state.parameters, strategy: state.strategy, random: state.random, guards: state.watch.map { [$0] } ?? [],
-      good: state.good,
-      batches: state.batches, images: state.images)
+      good: state.good, batches: state.batches, images: state.images, largestBatch: state.largestBatch)
   }
   private static func components(of strategy: any AdaptationStrategy, source: Parameters) throws -> (text: String, table: StateTable) {
     let table = StateTable(source: source)
@@ -83,9 +83,15 @@ enum StateFile {
       throw TTAError(
         .invalidData, "\(path): the state cannot be read: \(error)", hint: "the file is damaged; start from an earlier state", cause: error)
     }
+    let counts = [content.batches, content.images, content.largestBatch ?? 0]
+    guard counts.allSatisfy({ (0...1 << 53).contains($0) }) else {
+      throw TTAError(
+        .invalidData, "\(path): the state counts \(content.batches) batches of \(content.images) images",
+        hint: "the file is damaged; start from an earlier state")
+    }
     return AdaptationState(
       parameters: content.parameters, strategy: content.strategy, random: content.random, watch: content.guards.first, good: content.good,
-      batches: content.batches, images: content.images)
+      batches: content.batches, images: content.images, largestBatch: content.largestBatch ?? 0)
   }
 }
 

@@ -84,6 +84,8 @@ public struct RoTTA: GradientStrategy {
     if !losses.isEmpty { prediction.loss = losses.reduce(0, +) / Float(losses.count) }
     return prediction
   }
+  /// The teacher; nil is the source, before the first update.
+  public var answering: Parameters? { teacher }
   /// The teacher.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     Prediction(try context.forward(batch.images, with: teacher ?? context.source, context.options.with(.stored)))

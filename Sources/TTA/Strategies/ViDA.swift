@@ -179,7 +179,7 @@ public struct ViDA: GradientStrategy {
   /// The teacher under the latest factors.
   public func predict(_ batch: Batch, in context: inout AdaptationContext) throws -> Prediction {
     (learner.objective as? BranchedConsistency)?.setFactors(in: &context)
-    return Prediction(try context.forward(batch.images, with: learner.objective.answering))
+    return Prediction(try context.forward(batch.images, with: answering))
   }
 }
 extension Learner {

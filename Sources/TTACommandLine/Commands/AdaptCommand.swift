@@ -41,7 +41,8 @@ struct AdaptCommand: AsyncParsableCommand {
     name: .long, help: ArgumentHelp("Write the state here, atomically, at the end and every --save-every batches.", valueName: "file"))
   var stateOut: String?
   @Option(name: .long, help: "Batches between two writes of the state.") var saveEvery = 50
-  @Flag(name: .long, help: "Leave out the batches that the state has seen already.") var resume = false
+  @Flag(name: .long, help: "Leave out the batches that the state has seen already; --output and --save-logits keep their first rows.")
+  var resume = false
   @Option(name: .long, help: "An unreadable image: skip or stop.", transform: { try choice($0, of: BadImagePolicy.self) })
   var onBadInput = BadImagePolicy.skip
   @Option(
@@ -61,14 +62,14 @@ struct AdaptCommand: AsyncParsableCommand {
     try ConfigurationCheck.sections(of: tree)
     let loaded = try model.load(tree["model"])
     let size = try batch ?? tree["stream"]?.wholeNumber("batch", in: "stream") ?? 64
-    guard size > 0 else { throw TTAError(.usage, "--batch \(size): expected a number of at least 1") }
+    try requireBatch(size)
     guard saveEvery > 0 else {
       throw TTAError(.usage, "--save-every \(saveEvery): expected a number of at least 1", hint: "50 unless said otherwise")
     }
     guard !resume || stateIn != nil else {
       throw TTAError(.usage, "--resume: expected a state to continue from", hint: "--state-in FILE says which")
     }
-    let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
+    let section = try strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
     var runtime = try AdaptationRuntime(
       loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section), seed: seed)
     (runtime.nonFinite, runtime.smallBatch) = (onNonFinite, onSmallBatch)
@@ -76,8 +77,15 @@ struct AdaptCommand: AsyncParsableCommand {
     if case .every(let batches) = rule { runtime.reset = .every(batches) }
     if rule == .eachBatch { runtime.reset = .eachBatch }
     if let stateIn { try runtime.load(from: stateIn) }
+    try OutputCheck.refuse(
+      [("--output", output), ("--save-logits", saveLogits), ("--state-out", stateOut)],
+      replacing: inputs.filter { $0 != "-" }.map { ($0, $0) } + [
+        ("--labels", labels), ("--config", configuration.config), ("--classes", model.classes),
+        ("the model", loaded.source == "shapes" ? nil : loaded.source),
+      ])
+    try OutputCheck.refuse([("--output", output), ("--save-logits", saveLogits)], replacing: [("--state-in", stateIn)])
     let executor = try execution.makeExecutor()
-    if inputs == ["-"] || raw != nil || encoded {
+    if isLive {
       // Frames do not wait: the first one finds a steady engine.
       try runtime.warmUp(batchSize: size, on: executor)
     } else {
@@ -87,20 +95,36 @@ struct AdaptCommand: AsyncParsableCommand {
     try describe(loaded, section, runtime, batch: size, reset: rule, executor)
 
     let preprocessing = try loaded.preprocessing()
-    func open(first: Int) throws -> BatchSource {
+    func open(seen: AdaptationState?) throws -> BatchSource {
       try BatchSource(
         inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
         overload: dropOldest ? .dropOldest : .wait, policy: onBadInput, startsDomainPerInput: rule == .eachDomain,
-        preprocessing: preprocessing, first: first)
+        preprocessing: preprocessing, classes: loaded.model.graph.classCount, seen: seen)
     }
     if runtime.isOffline, stateIn == nil { try study(&runtime, rule, open, executor) }
-    let source = try open(first: resume ? runtime.state.batches : 0)
-    let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format)
+    let source = try open(seen: resume ? runtime.state : nil)
+    let seen = resume ? runtime.state.images : nil
+    let rows = try RowWriter(path: output, format: printing.json ? .jsonl : format, keeping: seen)
     var logits = try saveLogits.map { try NumpyWriter(path: $0, type: .float32, rowShape: [loaded.model.graph.classCount]) }
+    if let seen, let saveLogits, FileManager.default.fileExists(atPath: saveLogits) {
+      try logits?.keep(seen, of: NumpyArray(path: saveLogits))
+    }
     var score = AdaptScore()
     let interruption = Interruption()
+    interruption.whenRequested(source.stop)
+    // Who reads the rows may leave; the state is kept then.
+    if stateOut != nil { signal(SIGPIPE, SIG_IGN) }
     let start = ContinuousClock.now
-    while !interruption.isRequested, let next = try source.next() {
+    var stopped: (any Error)?
+    while stopped == nil, !interruption.isRequested {
+      let next: BatchSource.Item
+      do {
+        guard let item = try source.next() else { break }
+        next = item
+      } catch {
+        stopped = error
+        break
+      }
       for failure in next.failures {
         Console.error("warning: \(failure.error.message)" + (failure.error.hint.map { "; \($0)" } ?? ""))
         score.unreadable += 1
@@ -118,7 +142,11 @@ struct AdaptCommand: AsyncParsableCommand {
       let prediction = try runtime.process(Batch(next.images, index: runtime.state.images), on: executor)
       printing.detail(Self.line(prediction, batch: runtime.state.batches - 1, seconds: (ContinuousClock.now - began).seconds))
       score.say(runtime.incidents.suffix(runtime.incidentCount - incidents))
-      try rows.write(prediction, names: next.names, places: next.places, loaded)
+      do { try rows.write(prediction, names: next.names, places: next.places, loaded) } catch {
+        // Rows in a file are written again from the last state on.
+        guard output == nil else { throw error }
+        stopped = error
+      }
       try logits?.append(prediction.scores.tensor)
       score.add(prediction.labels, next.labels)
       if let stateOut, runtime.state.batches % saveEvery == 0 { try runtime.save(to: stateOut) }
@@ -126,13 +154,17 @@ struct AdaptCommand: AsyncParsableCommand {
       if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K" + score.line(seconds: elapsed, total: source.imageCount)) }
     }
     if !printing.quiet, Console.isTerminal { Console.progress("\r\u{1B}[K") }
-    rows.close()
-    if let writer = logits.take() { try writer.close() }
+    try rows.close()
     if let stateOut { try runtime.save(to: stateOut) }
+    if let writer = logits.take() { try writer.close() }
+    if let stopped {
+      if let stateOut { Console.error("stopped after batch \(runtime.state.batches); \(goingOn(from: stateOut))") }
+      throw stopped
+    }
     if let failure = source.failure { Console.error("warning: \(failure.message)") }
     if !printing.quiet { Console.error(score.summary(seconds: (ContinuousClock.now - start).seconds, dropped: source.dropped)) }
     if interruption.isRequested {
-      let how = stateOut.map { "continue with --state-in \($0) --resume" } ?? "nothing was kept: use --state-out to be able to continue"
+      let how = stateOut.map(goingOn) ?? "nothing was kept: use --state-out to be able to continue"
       Console.error("interrupted after batch \(runtime.state.batches); \(how)")
       throw ExitCode(130)
     }
@@ -145,11 +177,16 @@ struct AdaptCommand: AsyncParsableCommand {
     }
   }
 
+  /// Whether frames come from standard input.
+  private var isLive: Bool { inputs == ["-"] || raw != nil || encoded }
+  private func goingOn(from state: String) -> String { "continue with --state-in \(state)" + (isLive ? "" : " --resume") }
   /// Shows all images to a strategy that learns before it answers. A stream without an end cannot be seen as a whole.
-  private func study(_ runtime: inout AdaptationRuntime, _ rule: ResetRule, _ open: (Int) throws -> BatchSource, _ executor: Executor)
+  private func study(
+    _ runtime: inout AdaptationRuntime, _ rule: ResetRule, _ open: (AdaptationState?) throws -> BatchSource, _ executor: Executor
+  )
     throws
   {
-    guard raw == nil, !encoded, inputs != ["-"] else {
+    guard !isLive else {
       throw TTAError(
         .usage,
         "\(strategy.name ?? "the strategy") learns from a whole set of images before it answers: frames on standard input have no end",
@@ -161,7 +198,7 @@ struct AdaptCommand: AsyncParsableCommand {
         "\(strategy.name ?? "the strategy"): reset: expected never, got \(rule.text): it would forget what it learnt from the whole set",
         hint: "leave reset out")
     }
-    let source = try open(0)
+    let source = try open(nil)
     var images: [Tensor] = []
     while let batch = try source.next() { if batch.images.count > 0 { images.append(batch.images) } }
     if !printing.quiet {

@@ -53,7 +53,10 @@ struct BenchCommand: AsyncParsableCommand {
     }
     if lame { return try LameBenchmark.run(repeats: repeats, threads: execution.threads ?? Machine.processors, json: output.json) }
     if corruptions { return try CorruptionBenchmark.run(severity: severity, json: output.json) }
-    guard batch > 0, repeats > 0 else { throw TTAError(.usage, "--batch and --repeats: expected numbers of at least 1") }
+    try requireBatch(batch)
+    guard (1...10_000_000).contains(repeats) else {
+      throw TTAError(.usage, "--repeats \(repeats): expected a number from 1 to 10000000", hint: "10 unless said otherwise")
+    }
     let memoryAtStart = ce_resident_memory()
     let (name, model) = try benchmarked()
     let benchmark = StrategyBenchmark(
@@ -65,7 +68,7 @@ struct BenchCommand: AsyncParsableCommand {
     var load = [0.0]
     getloadavg(&load, 1)
     let threads = execution.threads ?? Executor.processorCount
-    let section = strategy.section(try configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")
+    let section = try strategy.section(configuration.tree()["strategy"] ?? .keys([:]), fallback: "tent")
     if strategy.name == "all" {
       let (rows, left) = try benchmark.measureAll(section)
       if output.json {

@@ -13,6 +13,9 @@ struct ConvertCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("A built-in model, a .safetensors file, or a PyTorch checkpoint.", valueName: "in")) var input: String
   @Argument(help: ArgumentHelp("The new .safetensors file.", valueName: "out")) var output: String
   @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Output") var printing: OutputOptions
+
+  private struct Result: Encodable { var output: String, architecture: String, tensors: Int }
 
   func run() async throws {
     guard output.hasSuffix(".safetensors") else {
@@ -25,6 +28,8 @@ struct ConvertCommand: AsyncParsableCommand {
         hint: "use it as it is; \(input.dropLast(5)).tta.yaml beside it can hold mean, std and classes")
     }
     try ModelLoader.save(loaded.model, description: loaded.description, to: output)
-    Console.result("\(output): \(loaded.architecture), \(loaded.model.graph.parameters.count) tensors, described")
+    let result = Result(output: output, architecture: loaded.architecture, tensors: loaded.model.graph.parameters.count)
+    if printing.json { return try Console.json(result) }
+    Console.result("\(output): \(result.architecture), \(result.tensors) tensors, described")
   }
 }

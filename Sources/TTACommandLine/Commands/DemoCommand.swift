@@ -78,7 +78,11 @@ struct DemoCommand: AsyncParsableCommand {
         .usage, "--images \(images): expected a number from 1 to \(ShapesDataset.test.count)",
         hint: "the default is 1000 pictures per corruption")
     }
-    guard batch > 0 else { throw TTAError(.usage, "--batch \(batch): expected a number of at least 1", hint: "the default is 100") }
+    guard (1...5).contains(severity) else {
+      throw TTAError(
+        .usage, "--severity \(severity): expected a number from 1 to 5", hint: "--corruptions clean shows pictures as they are")
+    }
+    try requireBatch(batch)
   }
   private static func list(_ text: String) -> [String] {
     var names: [String] = []

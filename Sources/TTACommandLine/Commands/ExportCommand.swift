@@ -42,7 +42,7 @@ struct ExportCommand: AsyncParsableCommand {
       throw TTAError(
         .usage, "--output \(output): expected a .safetensors or an .onnx file", hint: "for example --output adapted.safetensors")
     }
-    guard batch > 1 else { throw TTAError(.usage, "--batch \(batch): expected a number of at least 2") }
+    try requireBatch(batch, atLeast: 2)
     let tree = try configuration.tree()
     let loaded = try model.load(tree["model"])
     guard !isOnnx || loaded.origin != nil else {
@@ -50,15 +50,21 @@ struct ExportCommand: AsyncParsableCommand {
         .usage, "--output \(output): \(loaded.source) is no ONNX file, so there is no graph to write",
         hint: "give --output a name that ends in .safetensors")
     }
-    let section = strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
+    let section = try strategy.section(tree["strategy"] ?? .keys([:]), fallback: "source")
     var runtime = try AdaptationRuntime(loaded.model, Registry.current.compose(section), guard: Registry.current.watch(section))
     guard runtime.graph.parameters.map(\.name) == loaded.model.graph.parameters.map(\.name) else {
       throw TTAError(
         .unsupported, "\(section["name"]?.text ?? "the strategy") extends the model with layers that \(loaded.architecture) does not have",
         hint: "export needs a strategy that changes the model's own parameters only")
     }
+    if let changed = zip(runtime.graph.nodes, loaded.model.graph.nodes).first(where: { type(of: $0.operation) != type(of: $1.operation) }) {
+      throw TTAError(
+        .unsupported,
+        "\(section["name"]?.text ?? "the strategy") answers with another kind of layer than the file has: \(changed.0.name) is \(type(of: changed.0.operation).name)",
+        hint: "--set strategy.instance_aware=false keeps the layers of the model")
+    }
     if let state { try runtime.load(from: state) }
-    var adapted = try Model(graph: loaded.model.graph, parameters: runtime.state.parameters)
+    var adapted = try Model(graph: loaded.model.graph, parameters: runtime.answering)
     let executor = try execution.makeExecutor()
     printing.detail(machineWith: executor)
     var seen = 0

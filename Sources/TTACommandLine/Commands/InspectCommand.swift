@@ -11,7 +11,9 @@ struct InspectCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Shows what a model is made of and what a strategy would change.",
     discussion: "Example: tta inspect shapes --plan --batch 200 --strategy tent")
-  @Argument(help: ArgumentHelp("A built-in model, a .safetensors file, or a PyTorch checkpoint.", valueName: "model")) var path: String
+  @Argument(
+    help: ArgumentHelp("A built-in model, a .safetensors file, a PyTorch checkpoint, or an .onnx file; or --model.", valueName: "model"))
+  var path: String?
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Strategy") var strategy: StrategyOptions
   @OptionGroup(title: "Configuration") var configuration: ConfigurationOptions
@@ -36,7 +38,14 @@ struct InspectCommand: AsyncParsableCommand {
 
   func run() async throws {
     let memoryAtStart = ce_resident_memory()
-    let loaded = try model.load(.keys(["path": .text(path)]))
+    if let path, let other = model.model {
+      throw TTAError(.usage, "two models: \(path) and --model \(other)", hint: "tta inspect \(path) names one")
+    }
+    guard path != nil || model.model != nil else {
+      throw TTAError(.usage, "no model: expected a file or a built-in one", hint: "for example tta inspect shapes")
+    }
+    try requireBatch(batch)
+    let loaded = try model.load(path.map { .keys(["path": .text($0)]) })
     let tree = try configuration.tree()
     let report = try report(loaded, strategy.section(tree["strategy"] ?? .keys([:]), fallback: "tent"), memoryAtStart: memoryAtStart)
     if output.json { return try Console.json(report) }
@@ -63,7 +72,7 @@ struct InspectCommand: AsyncParsableCommand {
     table.lines.forEach { Console.result("  " + $0) }
     if let plan = report.plan {
       Console.result(
-        "plan for batches of \(batch)\(plan.imagesTogether < batch ? ", \(plan.imagesTogether) images at a time" : ""): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))"
+        "plan for batches of \(batch)\(plan.imagesTogether != batch ? ", learnt from \(plan.imagesTogether) images at a time" : ""): arena \(Numbers.bytes(plan.arenaBytes)), separate buffers \(Numbers.bytes(plan.naiveBytes))"
       )
       let parts = [
         ("weights", plan.weightBytes), ("packed weights", plan.packedBytes), ("scratch", plan.scratchBytes), ("images", plan.imageBytes),

@@ -41,7 +41,9 @@ struct PrepareCommand: AsyncParsableCommand {
     guard output.hasSuffix(".safetensors") else {
       throw TTAError(.usage, "--output \(output): expected a .safetensors file", hint: "for example --output prepared.safetensors")
     }
-    guard batch > 1, limit > 1 else { throw TTAError(.usage, "--batch and --limit: expected at least 2 images") }
+    try requireBatch(batch, atLeast: 2)
+    guard limit > 1 else { throw TTAError(.usage, "--limit \(limit): expected at least 2 images") }
+    if let steps, steps < 1 { throw TTAError(.usage, "--steps \(steps): expected a number of at least 1") }
     let loaded = try model.load()
     let source = try openSource()
     let preprocessing: Preprocessing = try loaded.preprocessing()

@@ -54,8 +54,9 @@ struct TrainCommand: AsyncParsableCommand {
     guard output.hasSuffix(".safetensors") else {
       throw TTAError(.usage, "--output \(output): expected a .safetensors file", hint: "for example --output model.safetensors")
     }
-    guard steps > 0, batch > 1, learningRate > 0 else {
-      throw TTAError(.usage, "--steps, --batch and --learning-rate: expected positive numbers and a batch of at least 2")
+    try requireBatch(batch, atLeast: 2)
+    guard steps > 0, learningRate > 0 else {
+      throw TTAError(.usage, "--steps and --learning-rate: expected positive numbers")
     }
     let images: any LabeledImages =
       try dataset == "shapes" ? ShapesDataset.training(seed: UInt32(truncatingIfNeeded: seed)) : ImageFiles.classFolders(dataset)

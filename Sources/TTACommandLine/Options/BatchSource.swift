@@ -3,6 +3,7 @@
 import Engine
 import Foundation
 import Streams
+import TTA
 import Vision
 
 /// Where batches come from.
@@ -28,7 +29,7 @@ final class BatchSource {
 
   init(
     inputs: [String], raw: String?, encoded: Bool, labels: String?, batch: Int, maxWait: Duration?, overload: FrameOverload,
-    policy: BadImagePolicy, startsDomainPerInput: Bool, preprocessing: Preprocessing, first: Int
+    policy: BadImagePolicy, startsDomainPerInput: Bool, preprocessing: Preprocessing, classes: Int, seen: AdaptationState?
   ) throws {
     (self.preprocessing, self.policy) = (preprocessing, policy)
     guard inputs == ["-"] || raw != nil || encoded else {
@@ -40,12 +41,26 @@ final class BatchSource {
       var options = DomainStream.Options()
       (options.preprocessing, options.onBadImage) = (preprocessing, policy)
       let images = try ImageInputs.open(inputs, labels: labels)
+      guard images.count > 0 else {
+        throw TTAError(.missingInput, "\(inputs.joined(separator: " ")): no pictures", hint: "give files, folders or arrays with pictures")
+      }
+      if labels != nil, let place = (0..<images.count).first(where: { (images.label(at: $0) ?? -1) >= classes }) {
+        throw TTAError(
+          .invalidData, "\(labels ?? ""): label \(images.label(at: place) ?? 0) at place \(place), the model has \(classes) classes",
+          hint: "classes are numbered from 0; -1 is an unknown class")
+      }
       let places = startsDomainPerInput ? try ImageInputs.ranges(inputs) : [0..<images.count]
       let stream = try DomainStream(
         images, segments: places.map { StreamSegment(domain: .clean, places: Array($0)) }, batchSize: batch, options: options)
+      if let seen { try Self.check(seen, batch: batch, stream) }
+      let first = seen?.batches ?? 0
       imageCount = max(0, stream.imageCount - first * batch)
-      kind = .stream(stream, stream.prefetched(from: min(first, stream.count)))
+      kind = .stream(stream, stream.prefetched(from: first))
       return
+    }
+    guard seen == nil else {
+      throw TTAError(
+        .usage, "--resume: frames on standard input cannot be left out", hint: "--state-in alone goes on with the next frame")
     }
     guard inputs.isEmpty || inputs == ["-"] else {
       throw TTAError(.usage, "--raw reads standard input, got also \(inputs.joined(separator: " "))", hint: "name - as the only input")
@@ -70,12 +85,33 @@ final class BatchSource {
         descriptor: STDIN_FILENO, width: size.width, height: size.height, batchSize: batch, maxWait: maxWait,
         overload: overload))
   }
+  /// Refuses a state of other batches or of a longer input.
+  private static func check(_ seen: AdaptationState, batch: Int, _ stream: DomainStream) throws {
+    let largest = seen.largestBatch
+    guard seen.images <= seen.batches * batch, largest <= batch,
+      largest == 0 || largest == batch || seen.images < seen.batches * largest || seen.images == stream.imageCount
+    else {
+      throw TTAError(
+        .usage, "--batch \(batch): the state has seen batches of \(largest > 0 ? largest : seen.images / max(1, seen.batches)) images",
+        hint: "--resume needs the same --batch")
+    }
+    guard seen.batches <= stream.count else {
+      throw TTAError(
+        .usage, "--resume: the state has seen \(seen.batches) batches, the input has \(stream.count)",
+        hint: "give the whole input, with what was answered already; without --resume it is taken as new")
+    }
+  }
   private static func size(_ text: String) -> (width: Int, height: Int)? {
     let parts = text.split(separator: "x").map { Int($0) }
     guard parts.count == 2, let width = parts[0], let height = parts[1], width > 0, height > 0 else { return nil }
     return (width, height)
   }
 
+  /// What ends a wait for frames, from any thread; nothing for files, which do not keep anybody waiting.
+  var stop: @Sendable () -> Void {
+    guard case .frames(let reader) = kind else { return {} }
+    return { reader.stop() }
+  }
   /// The next batch; nil at the end.
   func next() throws -> Item? {
     switch kind {

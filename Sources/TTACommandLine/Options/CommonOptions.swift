@@ -88,7 +88,7 @@ struct ConfigurationOptions: ParsableArguments {
       guard parts.count == 2, !parts[0].isEmpty else {
         throw TTAError(.usage, "--set \(assignment): expected key.path=value", hint: "for example --set strategy.learning_rate=1e-3")
       }
-      tree.set(parts[0].split(separator: ".").map(String.init), to: OptionTree(scalar: parts[1]))
+      tree.set(parts[0].split(separator: ".").map(String.init), to: try ConfigurationFile.value(parts[1]))
     }
     return tree
   }
@@ -109,4 +109,14 @@ func duration(_ text: String) throws -> Duration {
     value < 1e9
   else { throw TTAError(.usage, "\(text): expected a time such as 200ms or 1.5s", hint: "for example --max-wait 200ms") }
   return .microseconds(Int(value * unit.milliseconds * 1_000))
+}
+
+/// Refuses numbers of images that no batch has.
+func requireBatch(_ size: Int, atLeast least: Int = 1) throws {
+  guard size >= least else {
+    throw TTAError(.usage, "--batch \(size): expected a number of at least \(least)", hint: "64 unless said otherwise")
+  }
+  guard size <= 100_000 else {
+    throw TTAError(.usage, "--batch \(size): expected a number of at most 100000", hint: "the images of a batch are in memory together")
+  }
 }

@@ -19,9 +19,14 @@ struct StrategyOptions: ParsableArguments {
   var watches = false
 
   /// Flags over the `strategy:` section of a configuration.
-  func section(_ tree: OptionTree, fallback: String) -> OptionTree {
+  func section(_ tree: OptionTree, fallback: String) throws -> OptionTree {
     var section = tree
-    if case .text(let name) = tree { section = .keys(["name": .text(name)]) }
+    switch tree {
+    case .text(let name): section = .keys(["name": .text(name)])
+    case .keys: break
+    default:
+      throw TTAError(.usage, "strategy: expected a name, or keys and values, got \(tree)", hint: "for example strategy: { name: tent }")
+    }
     if let name { section["name"] = .text(name) }
     if section["name"] == nil { section["name"] = .text(fallback) }
     if let preset { section["preset"] = .text(preset) }
