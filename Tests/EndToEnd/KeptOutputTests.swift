@@ -188,4 +188,21 @@ struct KeptOutputTests {
     let note = try runTTA(["export", "--model", "shapes", "--strategy", "note", "--output", folder.path("n.safetensors")])
     #expect(note.code == 69 && note.stderr.contains("answers with another kind of layer than the file has: "), "\(note.stderr)")
   }
+
+  /// The same stream is the same state to the byte; one of other options names the option.
+  @Test func statesAreTheSameBytes() throws {
+    let folder = try TemporaryFolder()
+    let images = try array(40, "x.npy", folder)
+    func state(_ name: String, _ more: [String] = []) throws -> ToolResult {
+      try runTTA(["adapt", images, "--batch", "20", "--state-out", folder.path(name)] + common + more)
+    }
+    for name in ["first", "second", "third"] { #expect(try state(name).code == 0) }
+    let bytes = try ["first", "second", "third"].map { try Data(contentsOf: URL(fileURLWithPath: folder.path($0))) }
+    #expect(Set(bytes).count == 1)
+    let other = try state("other", ["--set", "strategy.learning_rate=0.01", "--state-in", folder.path("first")])
+    #expect(other.code == 65)
+    #expect(
+      other.errorLines.first?.contains("the state is of another configuration: expected 0.01") == true
+        && other.errorLines.first?.hasSuffix("optimizer.learningRate") == true && other.stderr.count < 400, "\(other.stderr)")
+  }
 }

@@ -290,4 +290,29 @@ private struct Message {
         $0.hasPrefix("no norm layers: if the network has batch norms, the export made them part of the convolutions")
       })
   }
+  /// PyTorch's exporter calls the weights of folded norms `onnx::Conv_16`: a norm that came back folds into those again.
+  @Test func normsFoldIntoWeightsOfAnyName() throws {
+    let bytes = Message.model {
+      $0.tensor("onnx::Conv_16", [4, 3, 8, 8], raw: 4 * 768)
+      for name in ["s", "b", "m", "v"] { $0.tensor(name, [4], raw: 16) }
+      $0.node("Conv", ["images", "onnx::Conv_16"], "c")
+      $0.node("BatchNormalization", ["c", "s", "b", "m", "v"], "n")
+      $0.node("Flatten", ["n"], "y")
+    }
+    let (path, folded) = (temporary("named.onnx"), temporary("folded.onnx"))
+    defer { for file in [path, folded] { try? FileManager.default.removeItem(atPath: file) } }
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    let loaded = try load(path)
+    var random = RandomSource(seed: 4)
+    let values = Parameters(
+      loaded.model.graph.parameters.map { info in
+        Tensor((0..<info.shape.elementCount).map { _ in random.uniform(0.5, 1.5) }, shape: info.shape)
+      })
+    let adapted = try Model(graph: loaded.model.graph, parameters: values)
+    #expect(try adapted.foldingNorms().map(\.name) == ["onnx::Conv_16", "onnx::Conv_16.bias"])
+    _ = try loaded.origin?.write(adapted, source: loaded.model, foldsNorms: true, to: folded)
+    let back = try load(folded)
+    #expect(!back.model.graph.nodes.contains { $0.operation is BatchNorm })
+    #expect(try isClose(answers(back.model, Self.image), answers(adapted, Self.image)))
+  }
 }

@@ -18,7 +18,7 @@ public struct Adam: Optimizer {
   /// AdamW: decay acts on the parameter, not on the gradient.
   public var decoupled: Bool
   private var first = OptimizerState(), second = OptimizerState()
-  private var steps: [ParameterID: Int] = [:]
+  private var steps = ByParameter<Int>()
 
   /// PyTorch's defaults but for the learning rate.
   public init(
@@ -32,10 +32,10 @@ public struct Adam: Optimizer {
   /// One update.
   public mutating func step(_ parameters: inout Parameters, _ gradients: Gradients, rates: RateScales) {
     for (id, gradient) in gradients.ordered {
-      steps[id, default: 0] += 1
+      steps.values[id, default: 0] += 1
       var settings = ck_adam_settings(
         learning_rate: learningRate * rates.factor(of: id), beta1: beta1, beta2: beta2, epsilon: epsilon, weight_decay: weightDecay,
-        decoupled: decoupled ? 1 : 0, step: steps[id, default: 1])
+        decoupled: decoupled ? 1 : 0, step: steps.values[id, default: 1])
       let shape = gradient.shape
       parameters.update(id) { tensor in
         tensor.withMutablePointer { values in

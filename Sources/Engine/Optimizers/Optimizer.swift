@@ -31,11 +31,11 @@ extension Optimizer {
 
 /// State tensors of an optimiser by parameter: made at first use, changed in place afterwards.
 struct OptimizerState: Codable, Sendable {
-  private var tensors: [ParameterID: Tensor] = [:]
+  private var tensors = ByParameter<Tensor>()
 
-  func contains(_ id: ParameterID) -> Bool { tensors[id] != nil }
+  func contains(_ id: ParameterID) -> Bool { tensors.values[id] != nil }
   /// Changes one tensor in place, zeros at first.
   mutating func update(_ id: ParameterID, shape: Shape, _ body: (UnsafeMutablePointer<Float>) -> Void) {
-    tensors[id, default: Tensor(zeros: shape)].withMutablePointer(body)
+    tensors.values[id, default: Tensor(zeros: shape)].withMutablePointer(body)
   }
 }

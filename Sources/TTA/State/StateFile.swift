@@ -36,6 +36,25 @@ enum StateFile {
     return (String(decoding: data, as: UTF8.self), table)
   }
 
+  /// Where two configurations differ first.
+  private static func difference(_ expected: String, _ got: String) -> (place: String, expected: String, got: String)? {
+    func tree(_ text: String) -> OptionTree? { try? JSONDecoder().decode(OptionTree.self, from: Data(text.utf8)) }
+    func find(_ one: OptionTree, _ other: OptionTree, _ place: [String]) -> (String, String, String)? {
+      guard one != other else { return nil }
+      if case .keys(let left) = one, case .keys(let right) = other {
+        for key in Set(left.keys).union(right.keys).sorted() {
+          if let found = find(left[key] ?? .null, right[key] ?? .null, place + [key]) { return found }
+        }
+      }
+      if case .list(let left) = one, case .list(let right) = other, left.count == right.count {
+        for index in left.indices { if let found = find(left[index], right[index], place + ["\(index)"]) { return found } }
+      }
+      return (place.joined(separator: "."), one.description, other.description)
+    }
+    guard let one = tree(expected), let other = tree(got) else { return nil }
+    return find(one, other, [])
+  }
+
   static func save(_ state: AdaptationState, origin: AdaptationState, to path: String) throws {
     let table = StateTable(source: origin.parameters)
     let text = String(decoding: try encoder(table).encode(content(of: state)), as: UTF8.self)
@@ -66,8 +85,10 @@ enum StateFile {
     let strategy = "\(type(of: origin.strategy))"
     guard file.metadata["tta.strategy"] == strategy else { throw refuse("strategy", strategy, file.metadata["tta.strategy"] ?? "nothing") }
     let own = try components(of: origin.strategy, source: origin.parameters)
-    guard file.metadata["tta.configuration"] == own.text else {
-      throw refuse("configuration", own.text, file.metadata["tta.configuration"] ?? "nothing")
+    let configuration = file.metadata["tta.configuration"] ?? "nothing"
+    guard configuration == own.text else {
+      let (place, expected, got) = difference(own.text, configuration) ?? ("", own.text, configuration)
+      throw refuse("configuration", expected, got + (place.isEmpty ? "" : " at \(place)"))
     }
     var tensors: [String: Tensor] = [:]
     for name in file.names { tensors[name] = try file.tensor(name) }

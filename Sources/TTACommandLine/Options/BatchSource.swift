@@ -63,7 +63,9 @@ final class BatchSource {
         .usage, "--resume: frames on standard input cannot be left out", hint: "--state-in alone goes on with the next frame")
     }
     guard inputs.isEmpty || inputs == ["-"] else {
-      throw TTAError(.usage, "--raw reads standard input, got also \(inputs.joined(separator: " "))", hint: "name - as the only input")
+      throw TTAError(
+        .usage, "\(encoded ? "--encoded" : "--raw") reads standard input, got also \(inputs.joined(separator: " "))",
+        hint: "name - as the only input")
     }
     guard !startsDomainPerInput else {
       throw TTAError(.usage, "strategy reset: each-domain needs files: each input is a domain", hint: "use {every: N} with standard input")

@@ -42,6 +42,9 @@ struct ModelOptions: ParsableArguments {
     if path == "shapes" { return try BuiltinModel.load(overrides: description) }
     var file = ModelDescription()
     let ending = (WeightFile.endings + [ModelLoader.onnxEnding]).filter { path.hasSuffix($0) }.max { $0.count < $1.count } ?? ""
+    guard !ending.isEmpty || FileManager.default.fileExists(atPath: path) else {
+      throw TTAError(.missingInput, "\"\(path)\" does not exist", hint: "built-in models: shapes; others are files")
+    }
     let side = path.dropLast(ending.count) + ".tta.yaml"
     if FileManager.default.fileExists(atPath: String(side)) { file = try describe(ConfigurationFile.read(String(side))) }
     let key = checkpointKey ?? section?["checkpoint_key"]?.text
