@@ -43,10 +43,9 @@ struct KeptOutputTests {
     // A file that does not hold the rows so far is not touched.
     try "index,input,class,label,confidence,entropy,adapted\n".write(toFile: folder.path("short.rows"), atomically: true, encoding: .utf8)
     let short = try run(all, "short", ["--state-in", state, "--resume"])
-    #expect(short.code == 65)
-    #expect(
-      short.errorLines.first == "error: \(folder.path("short.rows")): \(format == "csv" ? 0 : 1) rows, the state has seen 40 images",
-      "\(short.stderr)")
+    let reason = format == "csv" ? "0 rows, the state has seen 40 images" : "expected the rows of the stream so far, got another file"
+    #expect(short.code == 65 && short.errorLines.first == "error: \(folder.path("short.rows")): \(reason)", "\(short.stderr)")
+    #expect(try text(folder.path("short.rows")).split(separator: "\n").count == 1)
   }
 
   @Test func resumingNeedsTheSameBatchesAndTheWholeInput() throws {

@@ -43,7 +43,8 @@ struct RowWriter {
     defer { withExtendedLifetime(file) {} }
     let start = format == .csv ? header.utf8.count : 0
     var (rows, place, isQuoted) = (0, start, false)
-    if format == .csv, !bytes.prefix(start).elementsEqual(header.utf8) {
+    let isKnown = format == .csv ? bytes.prefix(start).elementsEqual(header.utf8) : bytes.first ?? UInt8(ascii: "{") == UInt8(ascii: "{")
+    guard isKnown else {
       throw TTAError(.invalidData, "\(path): expected the rows of the stream so far, got another file", hint: "give another --output")
     }
     while rows < row, place < bytes.count {
