@@ -47,8 +47,13 @@ final class RowLowering {
     }
   }
 
+  /// Layers over one row of an image are packed whole only up to so many bytes; larger ones, such as VGG's, pack a part at a time in scratch.
+  private static let mostRowBytes = 16 << 20
+
   private func lower(_ index: Int, _ operation: Linear) throws(TTAError) -> PlanValue? {
     let node = compiler.graph.nodes[index]
+    let weightBytes = 4 * compiler.graph.parameters[node.parameters[0].index].shape.elementCount
+    guard node.shape.rank >= 2 || weightBytes <= Self.mostRowBytes else { return nil }
     let learns = node.parameters.contains { compiler.key.differentiated.contains($0) }
     let (weight, bias) = (node.parameters[0], operation.hasBias ? node.parameters[1] : nil)
     let input = try compiler.plainInputs(of: index)[0]
