@@ -57,6 +57,7 @@ struct AdaptTests {
       try Data(bytes).write(to: folder.url.appendingPathComponent(name))
     }
     let whole = try runTTA(["adapt", folder.path("in"), "--model", "shapes", "--batch", "2"])
+    #expect(try runTTA(["adapt", folder.path("in") + "/", "--model", "shapes", "--batch", "2"]).stdout == whole.stdout)
     let broken = folder.path("in/b/2.png")
     try Data(contentsOf: URL(fileURLWithPath: broken)).prefix(200).write(to: URL(fileURLWithPath: broken))
     let result = try runTTA(["adapt", folder.path("in"), "--model", "shapes", "--batch", "2"])
@@ -302,6 +303,7 @@ struct OtherCommandTests {
     let (all, some) = (try adapted("norm"), try adapted("{include: norm, exclude: 'layer[23]'}"))
     #expect(some == all.filter { !$0.contains("layer2") && !$0.contains("layer3") } && !some.isEmpty && some != all)
     #expect(try adapted("norm but layer[23]") == some)
+    #expect(try adapted("{include: norm}") == all)
   }
   @Test func convertWritesTheDescription() throws {
     let folder = try TemporaryFolder()

@@ -34,7 +34,7 @@ public struct ImageFiles: LabeledImages {
 
   /// All PNG and JPEG files below a folder, sorted by their path within it; hidden ones are left out.
   public static func folder(_ path: String, limits: ImageLimits = .standard) throws(TTAError) -> ImageFiles {
-    ImageFiles(try pictures(below: path), folder: "\(path)/", classes: nil, classNames: nil, limits: limits)
+    ImageFiles(try pictures(below: path), folder: prefix(path), classes: nil, classNames: nil, limits: limits)
   }
 
   /// The same where the first folder of a file's path is its class.
@@ -68,8 +68,10 @@ public struct ImageFiles: LabeledImages {
       }
       classes.append(number)
     }
-    return ImageFiles(files, folder: "\(path)/", classes: classes, classNames: names, limits: limits)
+    return ImageFiles(files, folder: prefix(path), classes: classes, classNames: names, limits: limits)
   }
+  /// What stands in front of the names of a folder's files, however the folder was written.
+  private static func prefix(_ path: String) -> String { path.hasSuffix("/") ? path : path + "/" }
 
   /// The files of several folders of one parent, one after the other; their classes are numbered alike.
   static func joined(_ parts: [(folder: String, files: ImageFiles)], in parent: String, classNames: [String]) -> ImageFiles {

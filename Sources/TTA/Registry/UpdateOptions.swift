@@ -70,12 +70,10 @@ public struct UpdateOptions: ComponentOptions {
   /// The text for `{include, exclude}`; other values as they are.
   static func parameters(_ value: OptionTree) throws(TTAError) -> OptionTree {
     guard case .keys(let keys) = value else { return value }
-    guard Set(keys.keys).isSubset(of: ["include", "exclude"]), keys.values.allSatisfy({ $0.text != nil }),
-      let excluded = keys["exclude"]?.text
-    else {
+    guard !keys.isEmpty, Set(keys.keys).isSubset(of: ["include", "exclude"]), keys.values.allSatisfy({ $0.text != nil }) else {
       throw TTAError(
         .usage, "parameters: expected {include: …, exclude: …}, got \(value)", hint: "for example {include: norm, exclude: layer4}")
     }
-    return .text((keys["include"]?.text ?? "all") + but + excluded)
+    return .text((keys["include"]?.text ?? "all") + (keys["exclude"]?.text.map { but + $0 } ?? ""))
   }
 }
