@@ -27,7 +27,7 @@ public enum TTACommandLine {
     ck_flush_lines()
     do {
       try checkInstructionSet()
-      var command = try Root.parseAsRoot(arguments)
+      var command = try Root.parseAsRoot(withNegativeNumbersJoined(arguments))
       try await Registry.$current.withValue(registry) {
         if var asynchronous = command as? any AsyncParsableCommand { try await asynchronous.run() } else { try command.run() }
       }
@@ -41,6 +41,16 @@ public enum TTACommandLine {
     }
   }
 
+  /// `--seed -1` as `--seed=-1`: the parser takes words that begin with a dash for options, and calls the value missing.
+  private static func withNegativeNumbersJoined(_ arguments: [String]) -> [String] {
+    arguments.reduce(into: []) { words, word in
+      if word.wholeMatch(of: /-\.?[0-9].*/) != nil, let option = words.last, option.hasPrefix("--"), option != "--", !option.contains("=") {
+        words[words.count - 1] = "\(option)=\(word)"
+      } else {
+        words.append(word)
+      }
+    }
+  }
   private static func report(parsing error: any Error) -> Int32 {
     let code = Root.exitCode(for: error)
     let text = Root.fullMessage(for: error)

@@ -186,7 +186,7 @@ struct AdaptTests {
       (["-", "--raw", "32"], 64, "error: --raw 32: expected WIDTHxHEIGHT"),
       (["no-such-file.png"], 66, "error: \"no-such-file.png\" does not exist"),
       (["-", "--raw", "32x32", "--batch", "0"], 64, "error: --batch 0: expected a number of at least 1"),
-      (["-", "--raw", "32x32", "--max-wait", "soon"], 64, "error: soon: expected a time such as 200ms or 1.5s"),
+      (["-", "--raw", "32x32", "--max-wait", "soon"], 64, "error: --max-wait soon: expected a time such as 200ms or 1.5s"),
       (["-", "--raw", "32x32", "--set", "strategy.learning_rate"], 64, "error: --set strategy.learning_rate: expected key.path=value"),
       (["-", "--raw", "32x32", "--set", "stratgy.name=tent"], 64, "error: unknown section \"stratgy\""),
       (
@@ -202,6 +202,7 @@ struct AdaptTests {
         "error: strategy reset: each-domain needs files: each input is a domain"
       ),
       (["-", "--raw", "32x32", "--threads", "0"], 64, "error: --threads 0: expected a number from 1 to 256"),
+      (["-", "--raw", "32x32", "--threads", "-1"], 64, "error: --threads -1: expected a number from 1 to 256"),
       (["-", "--raw", "32x32", "--output", "/no/such/folder/rows.csv"], 73, "error: /no/such/folder/rows.csv: No such file or directory"),
     ] as [([String], Int32, String)])
   func whatCannotWork(_ arguments: [String], _ code: Int32, _ message: String) throws {

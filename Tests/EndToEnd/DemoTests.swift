@@ -49,6 +49,11 @@ struct DemoTests {
     #expect(result.code == 73)
     #expect(result.errorLines.count == 2)
   }
+  @Test func aStrategyNamedTwiceIsRefused() throws {
+    let result = try runTTA(["demo", "--strategies", "tent,source,tent"])
+    #expect(result.code == 64)
+    #expect(result.errorLines.first == "error: --strategies tent,source,tent: tent is named twice")
+  }
   @Test func sameSeedSameNumbers() throws {
     let arguments = ["--images", "60", "--batch", "20", "--corruptions", "noise", "--seed", "7"]
     let (first, second) = (try document(arguments + ["--threads", "1"]), try document(arguments + ["--threads", "2"]))

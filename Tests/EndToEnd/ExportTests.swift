@@ -60,6 +60,21 @@ struct ExportTests {
     #expect(abs(try folded.tensor("conv1.bias").values[3] - shift) < 1e-5)
   }
 
+  @Test func strategiesThatMoveNoParameterSaySo() throws {
+    let folder = try TemporaryFolder()
+    let state = folder.path("s.state")
+    let made = try runTTA(["corrupt", "shapes", "--images", "40", "--corruption", "fog", "--severity", "3", "--output", folder.path("c")])
+    let learnt = try runTTA([
+      "adapt", folder.path("c") + "/fog.npy", "--model", "shapes", "--strategy", "t3a", "--quiet", "--state-out", state,
+    ])
+    #expect(made.code == 0 && learnt.code == 0, "\(made.stderr)\(learnt.stderr)")
+    let exported = try runTTA([
+      "export", "--model", "shapes", "--strategy", "t3a", "--state", state, "--output", folder.path("t3a.safetensors"),
+    ])
+    #expect(exported.errorLines.contains("note: t3a moved no parameter; what it adapts beside them is not in the file"))
+    #expect(exported.stdout.contains(" 0 of "), "\(exported.stdout)")
+  }
+
   @Test(arguments: [
     (["--output", "x.bin"], Int32(64), "error: --output x.bin: expected a .safetensors or an .onnx file"),
     (["--output", "x.safetensors", "--state", "/no/such.state"], 66, "error: \"/no/such.state\" does not exist"),

@@ -138,6 +138,8 @@ import Testing
     let wrong = try runTTA(["replay", "--config", folder.path("wrong.yaml"), "--list-cells"])
     #expect(wrong.code == 64)
     #expect(wrong.errorLines == ["error: stream: unknown key \"coruptions\"", "hint: nearest keys: corruptions, predictions, setting"])
+    let none = try runTTA(["replay", "--config", folder.path("run.yaml"), "--limit", "0", "--list-cells"])
+    #expect(none.errorLines == ["error: stream.limit: expected at least 1, got 0", "hint: for example limit: 200"])
   }
 }
 

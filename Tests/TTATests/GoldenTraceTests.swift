@@ -17,6 +17,7 @@ import Testing
     let wanted = ProcessInfo.processInfo.environment["TTA_GOLDEN_METHODS"]?.split(separator: ",").map(String.init)
     var (done, missing): (Int, [String]) = (0, [])
     var worst: [String: [String: Shares]] = [:]
+    var readable: Set<String> = []
     for trace in manifest.traces {
       let (model, batches, labels) = try trace.load(golden: folder, weights: weights)
       let exactIsFast = try runsTheSameSteps(model, .exact, .fast)
@@ -27,8 +28,10 @@ import Testing
           missing.append("\(trace.trace)/\(method.method)")
           continue
         }
-        // The readable path takes minutes for methods of many forwards; its operators have golden cases of their own.
-        let slow = ["cotta", "vida", "memo"].contains { method.method.hasPrefix($0) }
+        // The readable path takes minutes for methods of many forwards, and half of the time of all others: one recording of each method and network is
+        // enough for it, and its operators have golden cases of their own.
+        let slow =
+          ["cotta", "vida", "memo"].contains { method.method.hasPrefix($0) } || !readable.insert("\(trace.model)/\(method.method)").inserted
         for lowering in Lowering.allCases where !(slow && lowering == .reference || exactIsFast && lowering == .exact) {
           let executor = Executor(threads: 2, lowering: lowering)
           let shares = try Replay(trace, method, recording, executor).run(strategy, model, batches, labels)

@@ -6,7 +6,7 @@ import TTATestKit
 import Testing
 
 @Suite struct PartsTests {
-  /// At most four images go together.
+  /// Two or three images go together.
   private func executor(threads: Int = 2, inParts: Bool = true) -> Executor {
     let executor = Executor(threads: threads)
     executor.mostPartBytes = inParts ? 1 : .max
@@ -21,9 +21,10 @@ import Testing
 
   @Test func sizesAreEven() throws {
     let model = try Fixtures.model("vit-post-norm-cifar")
-    #expect(try parts(model, 4, .batch) == [0..<4])
+    for images in 1...3 { #expect(try parts(model, images, .batch) == [0..<images]) }
+    #expect(try parts(model, 4, .batch) == [0..<2, 2..<4])
     #expect(try parts(model, 5, .batch) == [0..<3, 3..<5])
-    #expect(try parts(model, 13, .batch) == [0..<4, 4..<7, 7..<10, 10..<13])
+    #expect(try parts(model, 13, .batch) == [0..<3, 3..<5, 5..<7, 7..<9, 9..<11, 11..<13])
     #expect(try parts(model, 0, .batch) == nil)
     #expect(try parts(model, 13, .batch, mostBytes: .max) == [0..<13])
   }
@@ -38,13 +39,27 @@ import Testing
       recomputation: .never)
     #expect(plan.arenaBytes < 512 << 20 && plan.arenaBytes > 256 << 20, "\(plan.arenaBytes)")
   }
+  /// Gradients take their share of what a part may keep. Parts are even, so that their sizes come in steps.
+  @Test func gradientsLeaveRoomForFewerImages() throws {
+    let model = try Fixtures.model("vit-post-norm-cifar")
+    let gradientBytes = model.graph.parameters.reduce(0) { $0 + 4 * $1.shape.elementCount }
+    func largest(_ bytes: Int) throws -> Int {
+      let executor = executor()
+      executor.mostPartBytes = bytes
+      let (set, program) = (try model.graph.resolve(.all), Program(model.graph))
+      return try #require(try executor.parts(of: 200, program, differentiating: set, ForwardOptions())).map(\.count).max() ?? 0
+    }
+    #expect(try largest(gradientBytes) < 4)
+    let (some, more) = (try largest(9 * gradientBytes), try largest(17 * gradientBytes))
+    #expect(some > 9 && abs(more - 2 * some) < 6, "\(some) and \(more) images")
+  }
   /// Batch norm with statistics of the batch keeps its images together; with stored ones it does not.
   @Test func statisticsOfTheBatchStayWhole() throws {
     let model = try Fixtures.model()
     #expect(try parts(model, 8, .batch) == nil)
     #expect(try parts(model, 8, .renormalized) == nil)
     #expect(try parts(model, 8, .blended(batchWeight: 0.1, variance: .biased, constant: true)) == nil)
-    #expect(try parts(model, 8, .stored) == [0..<4, 4..<8])
+    #expect(try parts(model, 8, .stored) == [0..<2, 2..<4, 4..<6, 6..<8])
   }
 
   /// Strategies whose losses are sums over images, with thresholds between which some images are left out; and one that needs the whole batch.
@@ -99,7 +114,7 @@ import Testing
     var stream = try AdaptationRuntime(model, Tent().filtered(by: OnlyFrom(first: 8)))
     let prediction = try stream.process(Batch(Fixtures.images(12, model)), on: executor)
     #expect(prediction.weights == [Float](repeating: 0, count: 8) + [1, 1, 1, 1])
-    #expect(executor.work == Executor.Work(forwards: 3, backwards: 1, forwardImages: 12, backwardImages: 4))
+    #expect(executor.work == Executor.Work(forwards: 6, backwards: 2, forwardImages: 12, backwardImages: 4))
     #expect(stream.drift > 0)
     var idle = try AdaptationRuntime(model, Tent().filtered(by: OnlyFrom(first: 12)))
     #expect(try idle.process(Batch(Fixtures.images(12, model)), on: executor).loss == nil)

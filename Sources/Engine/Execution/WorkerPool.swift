@@ -38,4 +38,10 @@ final class WorkerPool {
       }
     }
   }
+
+  /// Runs `body` over ranges of 0 ..< count on all workers and waits, for elementwise work.
+  func forEachRange(of count: Int, _ body: (_ range: Range<Int>) -> Void) {
+    let length = 16_384
+    run(units: (count + length - 1) / length) { unit, _ in body(unit * length..<min(count, (unit + 1) * length)) }
+  }
 }

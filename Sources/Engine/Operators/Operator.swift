@@ -65,8 +65,7 @@ public struct OperatorCall: ~Copyable {
   public func forEachImage(_ body: (_ image: Int, _ scratch: UnsafeMutableRawPointer?) -> Void) { pool.run(units: images, body) }
   /// Runs `body` over ranges of values of a whole block of rows, for elementwise work.
   public func forEachRange(of count: Int, _ body: (_ range: Range<Int>) -> Void) {
-    let chunk = 16_384
-    pool.run(units: (count + chunk - 1) / chunk) { unit, _ in body(unit * chunk..<min(count, (unit + 1) * chunk)) }
+    pool.forEachRange(of: count, body)
   }
   /// Sums `width` doubles over fixed blocks of images, combined in block order: the same bits for any number of workers.
   /// Each partial sum starts at zero. Needs `width` × blocks doubles, taken for the length of the call.

@@ -82,10 +82,6 @@ final class AddRows: PlanStep {
   var takesImagesInParts: Bool { true }
   func run(_ frame: borrowing Frame) {
     let (x, y, out, total) = (frame.floats(first), frame.floats(second), frame.floats(target), count * frame.images)
-    let chunk = 16_384
-    frame.pool.run(units: (total + chunk - 1) / chunk) { unit, _ in
-      let start = unit * chunk
-      ck_add(x + start, y + start, out + start, min(chunk, total - start))
-    }
+    frame.pool.forEachRange(of: total) { ck_add(x + $0.lowerBound, y + $0.lowerBound, out + $0.lowerBound, $0.count) }
   }
 }

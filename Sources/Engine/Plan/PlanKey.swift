@@ -20,7 +20,8 @@ public enum Recomputation: String, Codable, Sendable, CaseIterable {
   case automatic
   /// All of those, whatever their cost.
   case always
-  /// Nothing but what operators never keep, such as weights of attention.
+  /// Nothing but what operators never keep, such as weights of attention, and what a pass over memory gives for the gradients of weights: results of norms and
+  /// activations.
   case never
 }
 

@@ -22,12 +22,12 @@ public final class Program: Sendable {
     return plan
   }
 
-  /// How many images, at least four, keep about so many bytes of arena together.
+  /// How many images, at least two, keep about so many bytes of arena together.
   func imagesTogether(_ key: PlanKey, keeping bytes: Int) throws(TTAError) -> Int {
     let known = bytesPerImage.withLock { $0[key] }
     let each = if let known { known } else { try Compiler.compile(graph, key, capacity: 1).arenaBytes }
     bytesPerImage.withLock { $0[key] = each }
-    return max(4, bytes / max(1, each))
+    return max(2, bytes / max(1, each))
   }
 
   /// Which layer in which direction; a linear layer has no algorithm.

@@ -13,11 +13,17 @@ public struct Tensor: Sendable {
     let pointer: UnsafeMutablePointer<Float>
     let count: Int
     private let owner: AnyObject?
+    private static let hugePage = 1 << 21
 
     init(count: Int) {
       let bytes = max(64, (count * 4 + 63) / 64 * 64)
+      let isLarge = bytes >= 2 * Self.hugePage
       var raw: UnsafeMutableRawPointer?
-      guard posix_memalign(&raw, 64, bytes) == 0, let raw else { fatalError("out of memory: \(bytes) bytes for a tensor") }
+      guard posix_memalign(&raw, isLarge ? Self.hugePage : 64, bytes) == 0, let raw else {
+        fatalError("out of memory: \(bytes) bytes for a tensor")
+      }
+      // Fewer page faults at the first touch; the rest behind the last whole page stays in small ones, so that no memory is added.
+      if isLarge { madvise(raw, bytes / Self.hugePage * Self.hugePage, MADV_HUGEPAGE) }
       pointer = raw.bindMemory(to: Float.self, capacity: bytes / 4)
       self.count = count
       owner = nil

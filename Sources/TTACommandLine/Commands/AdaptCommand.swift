@@ -97,7 +97,8 @@ struct AdaptCommand: AsyncParsableCommand {
     let preprocessing = try loaded.preprocessing()
     func open(seen: AdaptationState?) throws -> BatchSource {
       try BatchSource(
-        inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size, maxWait: maxWait.map(duration),
+        inputs: inputs, raw: raw, encoded: encoded, labels: labels, batch: size,
+        maxWait: maxWait.map { try duration($0, of: "--max-wait") },
         overload: dropOldest ? .dropOldest : .wait, policy: onBadInput, startsDomainPerInput: rule == .eachDomain,
         preprocessing: preprocessing, classes: loaded.model.graph.classCount, seen: seen)
     }

@@ -38,6 +38,11 @@ struct DemoCommand: AsyncParsableCommand {
     try validateNumbers()
     let executor = try execution.makeExecutor()
     let names = Self.list(strategies)
+    if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }) {
+      throw TTAError(
+        .usage, "--strategies \(strategies): \(names[twice]) is named twice", hint: "tta replay compares one strategy under several options"
+      )
+    }
     let parts = try names.map { (name: $0, strategy: try Registry.current.compose(.keys(["name": .text($0)]))) }
     guard !parts.isEmpty else {
       throw TTAError(.usage, "--strategies: expected at least one name", hint: "for example source,batch-norm,tent")
@@ -85,11 +90,7 @@ struct DemoCommand: AsyncParsableCommand {
     try requireBatch(batch)
   }
   private static func list(_ text: String) -> [String] {
-    var names: [String] = []
-    for name in text.split(separator: ",").map({ $0.trimmingCharacters(in: .whitespaces) }) where !name.isEmpty && !names.contains(name) {
-      names.append(name)
-    }
-    return names
+    text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
   }
   private func makeStream() throws -> DomainStream {
     var domains: [Domain] = []

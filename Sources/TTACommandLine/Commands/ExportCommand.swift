@@ -74,6 +74,9 @@ struct ExportCommand: AsyncParsableCommand {
       Console.error("note: running statistics are those of the state; --images sets them to those of recent pictures")
     }
     let changed = loaded.model.graph.parameters.count { adapted.parameters[$0.id].values != loaded.model.parameters[$0.id].values }
+    if !printing.quiet, changed == 0, runtime.state.batches > 0 {
+      Console.error("note: \(section["name"]?.text ?? "the strategy") moved no parameter; what it adapts beside them is not in the file")
+    }
     let written: Int
     if isOnnx, let origin = loaded.origin {
       written = try origin.write(adapted, source: loaded.model, foldsNorms: foldNorms, to: output)

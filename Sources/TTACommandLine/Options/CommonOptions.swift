@@ -102,12 +102,12 @@ func choice<T: RawRepresentable & CaseIterable>(_ text: String, of type: T.Type)
   return value
 }
 
-/// A length of time as people write it: `200ms`, `1.5s`, or milliseconds without a unit.
-func duration(_ text: String) throws -> Duration {
+/// A length of time as people write it: `200ms`, `1.5s`, or milliseconds without a unit. `option`: whose value it is.
+func duration(_ text: String, of option: String) throws -> Duration {
   let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1_000), ("", 1)]
   guard let unit = units.first(where: { text.hasSuffix($0.suffix) }), let value = Double(text.dropLast(unit.suffix.count)), value > 0,
     value < 1e9
-  else { throw TTAError(.usage, "\(text): expected a time such as 200ms or 1.5s", hint: "for example --max-wait 200ms") }
+  else { throw TTAError(.usage, "\(option) \(text): expected a time such as 200ms or 1.5s", hint: "for example \(option) 200ms") }
   return .microseconds(Int(value * unit.milliseconds * 1_000))
 }
 

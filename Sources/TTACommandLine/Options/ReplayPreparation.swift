@@ -33,7 +33,7 @@ struct ReplayPreparation {
       corruptions: try Self.corruptions(stream["corruptions"], images))
     configuration.severities = try Self.numbers(stream, "severities", 0.25...5) ?? [5]
     configuration.seeds = (try Self.numbers(stream, "seeds", 0...9e15) ?? [1]).map { UInt64($0) }
-    configuration.batch = Int(try Self.numbers(stream, "batch", 1...1e6)?.first ?? 200)
+    configuration.batch = try Self.count(stream, "batch", atMost: 100_000) ?? 200
     configuration.preprocessing = preprocessing.map { Self.text($0) } ?? "as they are"
     configuration.lowering = lowering
     configuration.keepsPredictions = stream["predictions"] == .bool(true)
@@ -45,7 +45,7 @@ struct ReplayPreparation {
     }
     configuration.frostDirectory = stream["frost"]?.text
     self.configuration = configuration
-    saveEvery = Int(try Self.numbers(stream, "save_every", 1...1e9)?.first ?? 50)
+    saveEvery = try Self.count(stream, "save_every") ?? 50
     writesEvents = stream["tensorboard"] == .bool(true)
   }
 
@@ -92,7 +92,7 @@ struct ReplayPreparation {
       options.labels = stream["labels"]?.text
       (images, name) = (try DatasetFolder.open(path, options: options).images, lastName(path))
     }
-    if let limit = try numbers(stream, "limit", 1...1e12)?.first { images = try ImageRange(images, 0..<min(images.count, Int(limit))) }
+    if let limit = try count(stream, "limit") { images = try ImageRange(images, 0..<min(images.count, limit)) }
     if let unknown = stream["unknown"]?.text {
       images = ConcatenatedImages([images, UnknownImages(try DatasetFolder.open(unknown).images)])
     }
@@ -173,6 +173,16 @@ struct ReplayPreparation {
       }
     }
     return result
+  }
+  /// A count of images or batches.
+  private static func count(_ stream: OptionTree, _ key: String, atMost most: Int = .max) throws -> Int? {
+    guard let number = try stream.wholeNumber(key, in: "stream") else { return nil }
+    guard (1...most).contains(number) else {
+      throw TTAError(
+        .usage, "stream.\(key): expected \(most == .max ? "at least 1" : "a number from 1 to \(most)"), got \(number)",
+        hint: "for example \(key): 200")
+    }
+    return number
   }
   private static func numbers(_ stream: OptionTree, _ key: String, _ range: ClosedRange<Double>) throws -> [Double]? {
     guard let tree = stream[key] else { return nil }

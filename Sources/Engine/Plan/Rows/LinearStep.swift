@@ -97,10 +97,6 @@ final class RowFunctionStep: PlanStep {
   var takesImagesInParts: Bool { true }
   func run(_ frame: borrowing Frame) {
     let (x, values, total) = (frame.reading(input), frame.floats(output), count * frame.images)
-    let chunk = 16_384
-    frame.pool.run(units: (total + chunk - 1) / chunk) { unit, _ in
-      let start = unit * chunk
-      ck_row_values(function, x + start, values + start, min(chunk, total - start))
-    }
+    frame.pool.forEachRange(of: total) { ck_row_values(function, x + $0.lowerBound, values + $0.lowerBound, $0.count) }
   }
 }

@@ -83,7 +83,7 @@ final class RowLowering {
     }
     // The norm's result in front of it goes as well.
     if computedAgain.contains(index), input.recipe != nil { (result.isKept, input.isKept) = (false, false) }
-    if learns, compiler.key.recomputation != .never, input.isCheap { input.isKept = false }
+    if learns, input.isCheap { input.isKept = false }
     compiler.onBackward { [self] () throws(TTAError) in
       guard let gradient = result.gradient else { return }
       if learns { try learn(node, operation, from: input, gradient) }
