@@ -119,17 +119,21 @@ import Testing
     #expect((1..<12).contains(count(some, ".attn.qkv")) && count(all, ".attn.qkv") == 12)
     #expect(all.arenaBytes < some.arenaBytes && Double(some.arenaBytes) < 0.75 * Double(never.arenaBytes))
   }
-  /// Weights that learn need their inputs: results of norms and activations are computed again for them, wide layers as well.
+  /// Weights that learn need their inputs: results of norms and activations, a pass each, are always computed again for them, wide layers where that is wanted.
   @Test func whatIsComputedAgainForWeights() throws {
     let model = try Fixtures.model("vit-tiny-patch16-224", inputSize: 224)
     let set = try model.graph.resolve(.all)
     let (never, some) = (try summary(model, set, .never, images: 16), try summary(model, set, .automatic, images: 16))
-    let again = some.backward.joined(separator: "; ").components(separatedBy: "; ").filter { $0.contains("computed again") }
+    func again(_ summary: PlanSummary) -> [String] {
+      summary.backward.joined(separator: "; ").components(separatedBy: "; ").filter { $0.contains("computed again") }
+    }
     // The last block's perceptron sees one token.
     let parts = [".norm1: layer norm": 12, ".norm2: layer norm": 12, ".mlp.fc1: linear": 11, ".act: activation": 12]
-    for (layer, times) in parts { #expect(again.count { $0.contains(layer) } == times, "\(layer)") }
-    #expect(!never.backward.contains { $0.contains("computed again") })
-    #expect(Double(some.arenaBytes) < 0.6 * Double(never.arenaBytes), "\(some.arenaBytes) of \(never.arenaBytes) bytes")
+    for (layer, times) in parts {
+      #expect(again(some).count { $0.contains(layer) } == times, "\(layer)")
+      #expect(again(never).count { $0.contains(layer) } == (layer.hasSuffix("linear") ? 0 : times), "\(layer)")
+    }
+    #expect(again(some).count > again(never).count && some.arenaBytes < never.arenaBytes)
   }
   /// A gradient leaves the arena as soon as it is complete: there is room for the largest of them, not for all.
   @Test func gradientsLeaveTheArena() throws {
