@@ -126,7 +126,7 @@ struct CorruptCommand: AsyncParsableCommand {
 
   private func corruptions() throws -> [CorruptionKind] {
     var kinds = [CorruptionKind]()
-    for name in corruption.split(separator: ",").map({ $0.trimmingCharacters(in: .whitespaces) }) where !name.isEmpty {
+    for name in words(of: corruption) {
       kinds += try CorruptionKind.group(name).filter { !kinds.contains($0) }
     }
     guard !kinds.isEmpty else {

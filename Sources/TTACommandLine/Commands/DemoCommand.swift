@@ -37,7 +37,7 @@ struct DemoCommand: AsyncParsableCommand {
   func run() async throws {
     try validateNumbers()
     let executor = try execution.makeExecutor()
-    let names = Self.list(strategies)
+    let names = words(of: strategies)
     if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }) {
       throw TTAError(
         .usage, "--strategies \(strategies): \(names[twice]) is named twice", hint: "tta replay compares one strategy under several options"
@@ -89,12 +89,9 @@ struct DemoCommand: AsyncParsableCommand {
     }
     try requireBatch(batch)
   }
-  private static func list(_ text: String) -> [String] {
-    text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-  }
   private func makeStream() throws -> DomainStream {
     var domains: [Domain] = []
-    for name in Self.list(corruptions) {
+    for name in words(of: corruptions) {
       let named = name == "clean" ? [Domain.clean] : try CorruptionKind.group(name).map { Domain($0.name, severity: severity) }
       domains += named.filter { !domains.contains($0) }
     }
@@ -154,12 +151,12 @@ struct DemoCommand: AsyncParsableCommand {
   /// The command that repeats the run, every number written out.
   private var command: String {
     let program = URL(fileURLWithPath: CommandLine.arguments.first ?? "tta").lastPathComponent
-    var words = [program, "demo", "--strategies", Self.list(strategies).joined(separator: ",")]
-    words += ["--corruptions", Self.list(corruptions).joined(separator: ","), "--severity", "\(severity)", "--images", "\(images)"]
-    words += ["--batch", "\(batch)", "--seed", "\(seed)"]
-    if let threads = execution.threads { words += ["--threads", "\(threads)"] }
-    words += execution.arithmeticArguments
-    return words.joined(separator: " ")
+    var typed = [program, "demo", "--strategies", words(of: strategies).joined(separator: ",")]
+    typed += ["--corruptions", words(of: corruptions).joined(separator: ","), "--severity", "\(severity)", "--images", "\(images)"]
+    typed += ["--batch", "\(batch)", "--seed", "\(seed)"]
+    if let threads = execution.threads { typed += ["--threads", "\(threads)"] }
+    typed += execution.arithmeticArguments
+    return typed.joined(separator: " ")
   }
   private func printTable(_ summary: EvaluationSummary) {
     var table = TextTable(["error in %"] + summary.strategies.map(\.name))

@@ -102,6 +102,11 @@ func choice<T: RawRepresentable & CaseIterable>(_ text: String, of type: T.Type)
   return value
 }
 
+/// The words of a list such as `a, b,c`.
+func words(of list: String) -> [String] {
+  list.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+}
+
 /// A length of time as people write it: `200ms`, `1.5s`, or milliseconds without a unit. `option`: whose value it is.
 func duration(_ text: String, of option: String) throws -> Duration {
   let units: [(suffix: String, milliseconds: Double)] = [("ms", 1), ("s", 1_000), ("", 1)]

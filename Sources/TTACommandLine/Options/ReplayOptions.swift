@@ -55,7 +55,7 @@ struct ReplayOptions: ParsableArguments {
     if data != nil { (stream["images"], stream["labels"]) = (nil, labels.map { .text($0) }) }
     if let setting { stream["setting"] = .list(try Self.parts(setting, "--setting")) }
     for (key, value) in [("corruptions", corruptions), ("severities", severities), ("seeds", seeds)] {
-      if let value { stream[key] = .list(Self.words(value).map { OptionTree(scalar: $0) }) }
+      if let value { stream[key] = .list(words(of: value).map { OptionTree(scalar: $0) }) }
     }
     for (key, value) in [("batch", batch), ("limit", limit), ("save_every", saveEvery)] {
       if let value { stream[key] = .number(Double(value)) }
@@ -74,12 +74,9 @@ struct ReplayOptions: ParsableArguments {
         hint: "nearest \(what == "section" ? "sections" : "keys"): \(near)")
     }
   }
-  static func words(_ text: String) -> [String] {
-    text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-  }
   /// `name:key=value:key=value,…`
   private static func parts(_ text: String, _ option: String) throws -> [OptionTree] {
-    try words(text).map { word in
+    try words(of: text).map { word in
       let pieces = word.split(separator: ":").map(String.init)
       var part = OptionTree.keys(["name": .text(pieces.first ?? "")])
       for piece in pieces.dropFirst() {

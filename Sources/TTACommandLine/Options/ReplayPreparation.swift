@@ -160,7 +160,7 @@ struct ReplayPreparation {
   }
   /// Names of corruptions; `none` and data sets with domains of their own have none.
   private static func corruptions(_ tree: OptionTree?, _ images: any LabeledImages) throws -> [String] {
-    var names = list(tree).compactMap(\.text).flatMap(ReplayOptions.words)
+    var names = list(tree).compactMap(\.text).flatMap { words(of: $0) }
     if names == ["none"] { return [] }
     if names.isEmpty {
       if !images.parts.isEmpty { return [] }
